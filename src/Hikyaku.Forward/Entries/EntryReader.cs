@@ -1,0 +1,206 @@
+namespace Hikyaku.Forward;
+
+/// <summary>
+/// Reads the packed entries of a chunk, ours and those of foreign senders. Allocates nothing per entry. A broken entry is
+/// counted and passed over; where the bytes no longer tell where the next one begins, the rest counts as one broken entry.
+/// </summary>
+/// <remarks>
+/// The line is the record's "message", else its "log", else the whole record as compact JSON; a line that is not text is
+/// rendered as JSON too. Fields: "host" or "hostname", "path" or "tailed_path", "pid", "uid". Other keys are ignored.
+/// </remarks>
+public ref struct EntryReader
+{
+    private readonly EntryScratch scratch;
+    private readonly ReadOnlySpan<byte> packed;
+    private readonly ReadOnlySpan<byte> commonBytes;
+    private MessagePackReader reader;
+    private EntryFields inherited;
+    private int common = -1;
+
+    /// <summary>Begins to read <paramref name="packed"/> entries; <paramref name="common"/> is the chunk's array of common fields or empty.</summary>
+    public EntryReader(ReadOnlySpan<byte> packed, ReadOnlySpan<byte> common, EntryScratch scratch)
+    {
+        this.scratch = scratch;
+        this.packed = packed;
+        commonBytes = common;
+        reader = new MessagePackReader(packed);
+        scratch.Index(common);
+    }
+
+    /// <summary>Broken entries passed over so far.</summary>
+    public long Broken { get; private set; }
+
+    /// <summary>Bytes read so far: the end of the latest entry.</summary>
+    public readonly int Position => reader.Position;
+
+    /// <summary>Reads the next entry that is whole; false at the end.</summary>
+    public bool TryRead(out Entry entry)
+    {
+        while (!reader.AtEnd)
+        {
+            var start = reader.Position;
+            if (TryReadOne(out entry))
+                return true;
+            Broken++;
+            // The broken entry may have been the one that named the source of those that follow.
+            common = -1;
+            inherited = default;
+            reader.Position = start;
+            if (reader.Skip() != ReadResult.Success)
+                reader.Position = packed.Length;
+        }
+        entry = default;
+        return false;
+    }
+
+    /// <summary>How many values <paramref name="packed"/> holds, broken ones included as far as they can be told apart.</summary>
+    public static int Count(ReadOnlySpan<byte> packed)
+    {
+        var values = new MessagePackReader(packed);
+        var count = 0;
+        while (!values.AtEnd && values.Skip() == ReadResult.Success)
+            count++;
+        return count;
+    }
+
+    private bool TryReadOne(out Entry entry)
+    {
+        entry = default;
+        if (reader.ReadArray(out var two) != ReadResult.Success || two != 2 || !EntryTime.TryRead(ref reader, out var time))
+            return false;
+        var recordStart = reader.Position;
+        if (reader.ReadMap(out var count) != ReadResult.Success)
+            return false;
+        var record = default(Record);
+        if (!TryReadRecord(count, ref record))
+            return false;
+
+        if (record.Common is { } index && scratch.Count > 0)
+        {
+            if (index >= (ulong)scratch.Count)
+                return false;
+            if ((int)index != common && !TryInherit((int)index))
+                return false;
+        }
+
+        entry = new Entry
+        {
+            Time = time,
+            Message = record.LineIsText ? record.Line : Render(record.LineStart > 0 ? record.LineStart : recordStart),
+            Fields = new EntryFields
+            {
+                Host = record.Host.IsEmpty ? inherited.Host : record.Host,
+                Path = record.Path.IsEmpty ? inherited.Path : record.Path,
+                Pid = record.Pid ?? inherited.Pid,
+                Uid = record.Uid ?? inherited.Uid,
+            },
+            Common = common,
+        };
+        return true;
+    }
+
+    private bool TryReadRecord(uint count, ref Record record)
+    {
+        for (; count > 0; count--)
+        {
+            if (reader.Read(out var key) != ReadResult.Success)
+                return false;
+            if (key.Kind is MessagePackKind.Array or MessagePackKind.Map)
+                return false;
+            var start = reader.Position;
+            if (reader.Read(out var value) != ReadResult.Success)
+                return false;
+            if (value.Kind is MessagePackKind.Array or MessagePackKind.Map)
+            {
+                reader.Position = start;
+                if (reader.Skip() != ReadResult.Success)
+                    return false;
+            }
+            if (key.IsBytes && value.Kind != MessagePackKind.Nil)
+                record.Take(key.Payload, value, start);
+        }
+        return true;
+    }
+
+    private bool TryInherit(int index)
+    {
+        var all = reader;
+        reader = new MessagePackReader(commonBytes) { Position = scratch.Offset(index) };
+        var record = default(Record);
+        var good = reader.ReadMap(out var count) == ReadResult.Success && TryReadRecord(count, ref record);
+        reader = all;
+        if (!good)
+            return false;
+        inherited = new EntryFields { Host = record.Host, Path = record.Path, Pid = record.Pid, Uid = record.Uid };
+        common = index;
+        return true;
+    }
+
+    private readonly ReadOnlySpan<byte> Render(int start)
+    {
+        scratch.Text.Clear(64 * 1024);
+        var value = new MessagePackReader(packed) { Position = start };
+        JsonText.Write(ref value, scratch.Text);
+        return scratch.Text.Written;
+    }
+
+    // What is picked from a record while its keys pass.
+    private ref struct Record
+    {
+        public ReadOnlySpan<byte> Line;
+        public ReadOnlySpan<byte> Host;
+        public ReadOnlySpan<byte> Path;
+        public bool LineIsText;
+        public int LineStart;
+        public uint? Pid;
+        public uint? Uid;
+        public ulong? Common;
+        private bool lineIsMessage;
+
+        public void Take(ReadOnlySpan<byte> key, in MessagePackToken value, int start)
+        {
+            switch (key.Length)
+            {
+                case 7 when key.SequenceEqual("message"u8):
+                    lineIsMessage = true;
+                    TakeLine(value, start);
+                    break;
+                case 3 when key.SequenceEqual("log"u8):
+                    if (!lineIsMessage)
+                        TakeLine(value, start);
+                    break;
+                case 3 when key.SequenceEqual("pid"u8):
+                    Pid = Number(value);
+                    break;
+                case 3 when key.SequenceEqual("uid"u8):
+                    Uid = Number(value);
+                    break;
+                case 4 when value.IsBytes && key.SequenceEqual("host"u8):
+                    Host = value.Payload;
+                    break;
+                case 8 when value.IsBytes && Host.IsEmpty && key.SequenceEqual("hostname"u8):
+                    Host = value.Payload;
+                    break;
+                case 4 when value.IsBytes && key.SequenceEqual("path"u8):
+                    Path = value.Payload;
+                    break;
+                case 11 when value.IsBytes && Path.IsEmpty && key.SequenceEqual("tailed_path"u8):
+                    Path = value.Payload;
+                    break;
+                case 6 when value.Kind == MessagePackKind.Unsigned && key.SequenceEqual("common"u8):
+                    Common = value.Number;
+                    break;
+            }
+        }
+
+        private void TakeLine(in MessagePackToken value, int start)
+        {
+            LineIsText = value.IsBytes;
+            Line = value.Payload;
+            LineStart = start;
+        }
+
+        private static uint? Number(in MessagePackToken value) =>
+            value.Kind == MessagePackKind.Unsigned && value.Number <= uint.MaxValue ? (uint)value.Number : null;
+    }
+}

@@ -1,0 +1,122 @@
+using System.Buffers.Binary;
+
+namespace Hikyaku.Forward;
+
+/// <summary>What a chunk tells its receiver beside tag and entries.</summary>
+public readonly ref struct ChunkOptions
+{
+    /// <summary>The chunk's id as text; the same at every try. Empty = no ack is asked for.</summary>
+    public ReadOnlySpan<byte> Id { get; init; }
+
+    /// <summary>The identity of the log the entries come from; null = say nothing that only Hikyaku understands.</summary>
+    public Guid? Origin { get; init; }
+
+    /// <summary>The route's name.</summary>
+    public ReadOnlySpan<byte> Route { get; init; }
+
+    /// <summary>The chunk's number within origin and route, from 1.</summary>
+    public ulong Number { get; init; }
+
+    /// <summary>Every number below this one has been acknowledged.</summary>
+    public ulong Done { get; init; }
+}
+
+/// <summary>
+/// Builds one PackedForward message in one buffer that is used again for the next: <see cref="Begin"/>, any of the Add
+/// methods, <see cref="Finish"/>. The same calls give the same bytes.
+/// </summary>
+/// <param name="bytesMax">The limit of a message in bytes; a caller that watches <see cref="Length"/> never meets it.</param>
+public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
+{
+    private readonly ByteBuffer message = new(bytesMax);
+    private readonly ByteBuffer common = new(bytesMax);
+    private int entriesStart;
+
+    /// <summary>Entries added since <see cref="Begin"/>.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>Common fields added since <see cref="Begin"/>.</summary>
+    public int CommonCount { get; private set; }
+
+    /// <summary>Bytes of the message so far, without the options (their fixed part is below 256 bytes beside id and route).</summary>
+    public int Length => message.Length + common.Length;
+
+    /// <summary>The packed entries so far.</summary>
+    public ReadOnlySpan<byte> Entries => message.Written[entriesStart..];
+
+    /// <summary>Begins a new message; what the last one left is gone.</summary>
+    public void Begin(ReadOnlySpan<byte> tag)
+    {
+        message.Clear();
+        common.Clear();
+        Count = CommonCount = 0;
+        MessagePackWriter.WriteArrayHeader(message, 3);
+        MessagePackWriter.WriteText(message, tag);
+        // bin with 32 bits of length, which Finish knows.
+        message.Append([0xc6, 0, 0, 0, 0]);
+        entriesStart = message.Length;
+    }
+
+    /// <summary>Adds a line in full form, which every receiver understands. Time in nanoseconds since 1970.</summary>
+    public void Add(long time, ReadOnlySpan<byte> line, in EntryFields fields)
+    {
+        EntryWriter.Write(message, time, line, fields);
+        Count++;
+    }
+
+    /// <summary>Adds fields that several lines share; returns their index for <see cref="AddCompact"/>.</summary>
+    public int AddCommon(in EntryFields fields)
+    {
+        EntryWriter.WriteCommon(common, fields);
+        return CommonCount++;
+    }
+
+    /// <summary>Adds a line in compact form, for Hikyaku receivers. <paramref name="commonIndex"/>: where its source differs from that of the line before; else -1.</summary>
+    public void AddCompact(long time, ReadOnlySpan<byte> line, int commonIndex)
+    {
+        EntryWriter.WriteCompact(message, time, line, commonIndex);
+        Count++;
+    }
+
+    /// <summary>Adds entries as they were received. Not to be mixed with compact lines: they would take over each other's sources.</summary>
+    public void AddPacked(ReadOnlySpan<byte> entries, int count)
+    {
+        message.Append(entries);
+        Count += count;
+    }
+
+    /// <summary>Completes the message. The bytes are valid until the next <see cref="Begin"/>.</summary>
+    public ReadOnlyMemory<byte> Finish(in ChunkOptions options)
+    {
+        BinaryPrimitives.WriteInt32BigEndian(message.At(entriesStart - 4, 4), message.Length - entriesStart);
+        var keys = 1 + (options.Id.IsEmpty ? 0 : 1) + (options.Origin is null ? 0 : CommonCount > 0 ? 5 : 4);
+        MessagePackWriter.WriteMapHeader(message, keys);
+        MessagePackWriter.WriteText(message, "size"u8);
+        MessagePackWriter.WriteUnsigned(message, (ulong)Count);
+        if (!options.Id.IsEmpty)
+        {
+            MessagePackWriter.WriteText(message, "chunk"u8);
+            MessagePackWriter.WriteText(message, options.Id);
+        }
+        if (options.Origin is { } origin)
+        {
+            Span<byte> identity = stackalloc byte[16];
+            origin.TryWriteBytes(identity);
+            MessagePackWriter.WriteText(message, "origin"u8);
+            MessagePackWriter.WriteBinary(message, identity);
+            MessagePackWriter.WriteText(message, "route"u8);
+            MessagePackWriter.WriteText(message, options.Route);
+            MessagePackWriter.WriteText(message, "number"u8);
+            MessagePackWriter.WriteUnsigned(message, options.Number);
+            MessagePackWriter.WriteText(message, "done"u8);
+            MessagePackWriter.WriteUnsigned(message, options.Done);
+            if (CommonCount > 0)
+            {
+                MessagePackWriter.WriteText(message, "common"u8);
+                MessagePackWriter.WriteArrayHeader(message, CommonCount);
+                message.Append(common.Written);
+            }
+        }
+        return message.WrittenMemory;
+    }
+}
