@@ -1,0 +1,211 @@
+namespace Hikyaku.Log;
+
+/// <summary>
+/// Reads a log that another process, or another thread, is writing; never changes it. One thread at a time.
+/// To be told of new records, poll or be rung by the writer's owner.
+/// </summary>
+public sealed class LogReader : IDisposable
+{
+    private readonly ILogStorage _storage;
+    private readonly bool _beginsAnywhere;
+    private SegmentMemory? _segment;
+    private SegmentScan _scan;
+    private ulong _first;
+    private bool _isSealed;
+    private uint _idlePolls;
+
+    /// <summary>Starts at sequence from; 0 or 1: at the oldest there is. A log that does not exist yet is waited for.</summary>
+    public LogReader(ILogStorage storage, ulong from)
+    {
+        _storage = storage;
+        _beginsAnywhere = from <= 1;
+        Position = Math.Max(from, 1);
+    }
+
+    /// <summary>
+    /// The sequence of the next record. After a <see cref="TryRead"/> that returned false it has passed the records that only
+    /// the log itself needs, and is the position to save in the cursor.
+    /// </summary>
+    public ulong Position { get; private set; }
+
+    /// <summary>The log's identity; empty until a segment was found.</summary>
+    public Guid Identity { get; private set; }
+
+    /// <summary>Records that were retired or dropped before they were read.</summary>
+    public long Missed { get; private set; }
+
+    /// <summary>Damaged places met, unreadable segments included.</summary>
+    public long DamagedRegions { get; private set; }
+
+    /// <summary>Records lost in damaged places.</summary>
+    public long DamagedRecords { get; private set; }
+
+    /// <summary>Receives one sentence for people about each damaged place.</summary>
+    public Action<string>? Report { get; set; }
+
+    /// <summary>
+    /// The next record, false if there is none yet. Throws <see cref="LogException"/> if the disk fails or a segment is of another
+    /// version; reading may be tried again.
+    /// </summary>
+    public bool TryRead(out LogRecord record)
+    {
+        while (_segment is not null || TryOpenNext())
+        {
+            switch (_scan.Next(out record))
+            {
+                case ScanStep.Record:
+                    _idlePolls = 0;
+                    if (record.Kind is RecordKind.Seal or RecordKind.Void) PassOwn(record);
+                    else if (record.Sequence >= Position)
+                    {
+                        Position = record.Sequence + 1;
+                        return true;
+                    }
+                    break;
+                case ScanStep.Unwritten:
+                    // The usual answer of an open segment. Only now and then: did the writer leave it without a seal?
+                    if (!_isSealed && (++_idlePolls & 1023) != 0 || !TryPassEnd(isDamage: false)) return false;
+                    break;
+                default:
+                    if (!TryPassEnd(isDamage: true)) return false;
+                    break;
+            }
+        }
+        record = default;
+        return false;
+    }
+
+    /// <summary>Unmaps.</summary>
+    public void Dispose()
+    {
+        _segment?.Dispose();
+        _segment = null;
+    }
+
+    private void PassOwn(LogRecord record)
+    {
+        if (record.Kind == RecordKind.Void) CountDamage(record.Sequence, _scan.Sequence);
+        Position = Math.Max(Position, _scan.Sequence);
+        if (record.Kind == RecordKind.Seal) Dispose();
+    }
+
+    // At a place without a valid record: false if it is the end so far, true if the scan or the segment moved on.
+    private bool TryPassEnd(bool isDamage)
+    {
+        if (!_isSealed && !HasLaterSegment())
+        {
+            // The writer goes on behind damage in its open segment; without damage there is nothing behind the tail.
+            return isDamage && TrySkipDamage();
+        }
+        if (!_isSealed)
+        {
+            // The seal may have come between the look at the tail and the look at the directory: look at the tail again.
+            _isSealed = true;
+            return true;
+        }
+        if (TrySkipDamage()) return true;
+        if (isDamage)
+        {
+            DamagedRegions++;
+            Report?.Invoke($"The end of segment {SegmentName.Sealed(_first)} of {_storage.Location} is damaged from byte {_scan.Offset} on.");
+        }
+        Dispose();
+        return true;
+    }
+
+    private bool TrySkipDamage()
+    {
+        ulong from = _scan.Sequence;
+        long offset = _scan.Offset;
+        if (!_scan.TrySkipDamage()) return false;
+        if (CountDamage(from, _scan.Sequence))
+            Report?.Invoke($"Segment {_first} of {_storage.Location} is damaged from byte {offset} to {_scan.Offset}.");
+        Position = Math.Max(Position, _scan.Sequence);
+        return true;
+    }
+
+    // What was read before the damage came, or by an earlier reader, is not lost.
+    private bool CountDamage(ulong from, ulong to)
+    {
+        if (to <= Position) return false;
+        DamagedRegions++;
+        DamagedRecords += (long)(to - Math.Max(from, Position));
+        return true;
+    }
+
+    private bool HasLaterSegment()
+    {
+        foreach (string name in _storage.List())
+            if (SegmentName.TryParse(name, out ulong first, out _) && first > _first) return true;
+        return false;
+    }
+
+    private bool TryOpenNext()
+    {
+        // Behind a seal the name of the next segment is known.
+        if (_first != 0 && TryOpen(Position)) return true;
+        // A file may be renamed or deleted between the list and the open: then the list has changed as well.
+        for (int attempt = 0; attempt < 100; attempt++)
+        {
+            if (FindNext() is not { } first) return false;
+            if (TryOpen(first)) return true;
+        }
+        return false;
+    }
+
+    // The segment that holds the position, or else the first one behind it; only ones behind the last one read.
+    private ulong? FindNext()
+    {
+        ulong? best = null;
+        foreach (string name in _storage.List())
+        {
+            if (!SegmentName.TryParse(name, out ulong first, out _) || first <= _first) continue;
+            if (best is not { } found) best = first;
+            else if (first <= Position ? found > Position || first > found : first < found) best = first;
+        }
+        return best;
+    }
+
+    private bool TryOpen(ulong first)
+    {
+        // In this order: a segment goes from open to sealed and never back.
+        bool isSealed = false;
+        var memory = _storage.Open(SegmentName.Open(first), writable: false);
+        if (memory is null)
+        {
+            isSealed = true;
+            memory = _storage.Open(SegmentName.Sealed(first), writable: false);
+        }
+        if (memory is null) return false;
+        if (!IsOurs(memory, first))
+        {
+            memory.Dispose();
+            DamagedRegions++;
+            Report?.Invoke($"Segment {first} of {_storage.Location} has no valid header of this log and is passed over.");
+            _first = first;
+            return false;
+        }
+        if (first > Position)
+        {
+            if (_first != 0 || !_beginsAnywhere) Missed += (long)(first - Position);
+            Position = first;
+        }
+        (_segment, _scan, _first, _isSealed, _idlePolls) = (memory, new SegmentScan(memory, first), first, isSealed, 0);
+        return true;
+    }
+
+    private bool IsOurs(SegmentMemory memory, ulong first)
+    {
+        if (!SegmentHeader.TryRead(memory, out var header)) return false;
+        if (header.Version != SegmentHeader.KnownVersion)
+        {
+            memory.Dispose();
+            throw new LogException(
+                LogFault.OtherVersion,
+                $"Segment {first} of {_storage.Location} is of version {header.Version}; this program reads version {SegmentHeader.KnownVersion}.");
+        }
+        if (header.First != first || Identity != Guid.Empty && Identity != header.Identity) return false;
+        Identity = header.Identity;
+        return true;
+    }
+}

@@ -1,0 +1,221 @@
+namespace Hikyaku.Log;
+
+/// <summary>Brings the files of a log into the one state an append can start from, whatever was left behind.</summary>
+internal sealed unsafe class LogRecovery(ILogStorage storage, LogOptions options, Retention retention)
+{
+    private readonly List<SegmentFile> _files = [];
+    private SegmentMemory? _open;
+
+    public IReadOnlyList<SegmentFile> Files => _files;
+
+    /// <summary>The segment to go on with, or null: a new one has to be opened at <see cref="Next"/>.</summary>
+    public SegmentMemory? Open => _open;
+
+    public Guid Identity { get; private set; }
+    public long Offset { get; private set; }
+    public ulong Next { get; private set; } = 1;
+
+    public void Run()
+    {
+        try
+        {
+            ReadHeaders();
+            for (int i = 0; i < _files.Count; i++)
+            {
+                bool isLast = i == _files.Count - 1;
+                if (SegmentName.TryParse(_files[i].Name, out _, out bool isSealed) && !isSealed) RecoverOpen(i, isLast);
+                else if (isLast) FindEnd(_files[i]);
+            }
+            // Power loss can take records that a reader already delivered; their numbers must not come again.
+            ulong highest = retention.Highest();
+            if (highest <= Next) return;
+            Report($"The log {storage.Location} ends at {Next - 1}, but a reader is at {highest}: it goes on from there.");
+            if (_open is not null) SealOpen(_files[^1], _open);
+            _open?.Dispose();
+            _open = null;
+            Next = highest;
+        }
+        catch
+        {
+            _open?.Dispose();
+            throw;
+        }
+    }
+
+    private void ReadHeaders()
+    {
+        var found = new List<(SegmentFile File, Guid Identity)>();
+        var damaged = new List<(SegmentFile File, string What)>();
+        foreach (string name in storage.List())
+        {
+            if (name == SegmentName.Spare) storage.Delete(name);
+            if (!SegmentName.TryParse(name, out ulong first, out _)) continue;
+            using var memory = storage.Open(name, writable: false);
+            if (memory is null) continue;
+            var file = new SegmentFile(first, name, memory.Length);
+            if (!SegmentHeader.TryRead(memory, out var header)) damaged.Add((file, "has no valid header"));
+            else if (header.Version != SegmentHeader.KnownVersion) throw OtherVersion(name, header.Version);
+            else if (header.First != first) damaged.Add((file, $"says it begins at {header.First}, not as its name"));
+            else found.Add((file, header.Identity));
+        }
+        // Most segments say whose log this is; a stranger copied into the directory does not.
+        Identity = found.GroupBy(f => f.Identity).OrderByDescending(g => g.Count()).ThenByDescending(g => g.Max(f => f.File.First))
+            .Select(g => g.Key).FirstOrDefault();
+        foreach (var (file, identity) in found.OrderBy(f => f.File.First).ThenByDescending(f => f.File.Name, StringComparer.Ordinal))
+        {
+            if (identity != Identity) SetAside(file, $"belongs to another log ({identity})", keepsNumbers: false);
+            else if (_files.Count > 0 && _files[^1].First == file.First) SetAside(file, "is there as sealed too", keepsNumbers: false);
+            else _files.Add(file);
+        }
+        foreach (var (file, what) in damaged) SetAside(file, what, keepsNumbers: true);
+    }
+
+    private LogException OtherVersion(string name, uint version) => new(
+        LogFault.OtherVersion,
+        $"The segment {Path.Combine(storage.Location, name)} is of version {version}; this program writes version {SegmentHeader.KnownVersion}. "
+        + "Let the program that wrote it deliver what is left, or move the directory away to begin a new log.");
+
+    private void SetAside(SegmentFile file, string what, bool keepsNumbers)
+    {
+        if (keepsNumbers)
+        {
+            using var memory = storage.Open(file.Name, writable: false);
+            if (memory is not null) Next = Math.Max(Next, Walk(memory, file.First).Sequence + 1);
+        }
+        storage.Rename(file.Name, file.Name + ".damaged");
+        Report($"The segment {Path.Combine(storage.Location, file.Name)} {what}; it was set aside as {file.Name}.damaged.");
+    }
+
+    private static SegmentScan Walk(SegmentMemory memory, ulong first)
+    {
+        var scan = new SegmentScan(memory, first);
+        do while (scan.Next(out _) == ScanStep.Record) { }
+        while (scan.TrySkipDamage());
+        return scan;
+    }
+
+    private void FindEnd(SegmentFile file)
+    {
+        using var memory = storage.Open(file.Name, writable: false);
+        if (memory is not null) Next = Math.Max(Next, Walk(memory, file.First).Sequence);
+    }
+
+    private void RecoverOpen(int index, bool isLast)
+    {
+        var file = _files[index];
+        var memory = storage.Open(file.Name, writable: true)
+            ?? throw new LogException(LogFault.Storage, $"The segment {Path.Combine(storage.Location, file.Name)} vanished during recovery.");
+        bool keep = false;
+        try
+        {
+            var (offset, next, isSealed) = Repair(file, memory);
+            if (isLast)
+            {
+                Next = Math.Max(Next, next);
+                // A number was skipped because a later segment was set aside: only a new segment can skip numbers.
+                keep = !isSealed && next == Next && HasRoomForSeal(memory, offset);
+                if (keep)
+                {
+                    (_open, Offset) = (memory, offset);
+                    return;
+                }
+            }
+            if (!isSealed && HasRoomForSeal(memory, offset) && (isLast || next < _files[index + 1].First))
+            {
+                StoreSeal(memory, offset, next);
+                if (isLast) Next = Math.Max(Next, next + 1);
+            }
+            Rename(file);
+        }
+        finally
+        {
+            if (!keep) memory.Dispose();
+        }
+    }
+
+    private static bool HasRoomForSeal(SegmentMemory memory, long offset) => offset + RecordFormat.SealBytes <= memory.Length;
+
+    private void SealOpen(SegmentFile file, SegmentMemory memory)
+    {
+        StoreSeal(memory, Offset, Next);
+        Next++;
+        Rename(file);
+    }
+
+    private void Rename(SegmentFile file)
+    {
+        storage.Rename(file.Name, SegmentName.Sealed(file.First));
+        file.Name = SegmentName.Sealed(file.First);
+    }
+
+    public void StoreSeal(SegmentMemory memory, long offset, ulong sequence)
+    {
+        long now = UnixTime.Now(options.TimeProvider);
+        RecordFormat.Store(memory.Pointer + offset, sequence, RecordKind.Seal, new ReadOnlySpan<byte>(&now, 8), default);
+    }
+
+    // Finds the tail, covers damage in front of it and clears what is behind it.
+    private (long Offset, ulong Next, bool IsSealed) Repair(SegmentFile file, SegmentMemory memory)
+    {
+        var scan = new SegmentScan(memory, file.First);
+        bool isSealed = false;
+        while (true)
+        {
+            long offset = scan.Offset;
+            ulong sequence = scan.Sequence;
+            var step = scan.Next(out var record);
+            if (step == ScanStep.Record)
+            {
+                isSealed = record.Kind == RecordKind.Seal;
+                continue;
+            }
+            if (scan.TrySkipDamage())
+            {
+                isSealed = false;
+                Cover(file, memory, offset, sequence, scan.Offset, scan.Sequence);
+                continue;
+            }
+            ClearBehind(file, memory, offset);
+            return (offset, sequence, isSealed);
+        }
+    }
+
+    private void Cover(SegmentFile file, SegmentMemory memory, long from, ulong sequence, long to, ulong next)
+    {
+        string copy = CopyAside(file, memory, from, to);
+        Report($"The segment {Path.Combine(storage.Location, file.Name)} is damaged at byte {from} ({to - from} bytes, "
+            + $"{next - sequence} records lost); the bytes were copied to {copy}.");
+        byte* at = memory.Pointer + from;
+        // Zero first: until the Void is complete, a reader must see nothing here rather than half of it.
+        Volatile.Write(ref *(ulong*)at, 0);
+        new Span<byte>(at + 8, (int)(to - from - 8)).Clear();
+        *(ulong*)(at + 8) = sequence;
+        *(ulong*)(at + 16) = (byte)RecordKind.Void;
+        *(ulong*)(at + RecordFormat.HeaderBytes) = next;
+        RecordFormat.Publish(at, (int)(to - from) - RecordFormat.HeaderBytes);
+    }
+
+    private void ClearBehind(SegmentFile file, SegmentMemory memory, long offset)
+    {
+        var rest = new Span<byte>(memory.Pointer + offset, checked((int)(memory.Length - offset)));
+        int end = rest.LastIndexOfAnyExcept((byte)0) + 1;
+        if (end == 0) return;
+        // The body of an append that was cut off by a kill stands behind eight zero bytes and was never acknowledged.
+        if (end > 8 ? *(ulong*)(memory.Pointer + offset) != 0 : end > 0)
+        {
+            string copy = CopyAside(file, memory, offset, offset + end);
+            Report($"The segment {Path.Combine(storage.Location, file.Name)} is torn at byte {offset}; {end} bytes were copied to {copy}.");
+        }
+        rest[..end].Clear();
+    }
+
+    private string CopyAside(SegmentFile file, SegmentMemory memory, long from, long to)
+    {
+        string name = $"{file.Name}.damaged-{from}";
+        using var copy = storage.Create(name, to - from);
+        Buffer.MemoryCopy(memory.Pointer + from, copy.Pointer, copy.Length, to - from);
+        return name;
+    }
+
+    private void Report(string text) => options.Report?.Invoke(text);
+}

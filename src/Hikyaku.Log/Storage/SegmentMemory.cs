@@ -1,0 +1,17 @@
+namespace Hikyaku.Log;
+
+/// <summary>The bytes of one file, mapped and shared with every process that maps it.</summary>
+public abstract unsafe class SegmentMemory : IDisposable
+{
+    /// <summary>The first byte; null when <see cref="Length"/> is 0.</summary>
+    public byte* Pointer { get; protected init; }
+
+    /// <summary>Length in bytes as it was when mapped.</summary>
+    public long Length { get; protected init; }
+
+    /// <summary>Makes the bytes from..to durable. Thread-safe against stores.</summary>
+    public abstract void Sync(long from, long to);
+
+    /// <summary>Unmaps.</summary>
+    public abstract void Dispose();
+}
