@@ -125,7 +125,7 @@ internal sealed class RecordingFileSystem : FileSystem
 
     private int Note(in FuseRequest request, string what)
     {
-        Calls.Add($"{request.Opcode} node={request.NodeId} {what}".TrimEnd());
+        Calls.Add($"{request.Opcode} node={request.NodeId} {what}".TrimEnd(' '));
         return Answer;
     }
 
