@@ -64,8 +64,8 @@ public sealed class ByteBuffer(int maximum = int.MaxValue, int capacity = 256)
         Length++;
     }
 
-    // A place inside what was written, for lengths that are known only at the end.
-    internal Span<byte> At(int position, int count) => bytes.AsSpan(0, Length).Slice(position, count);
+    /// <summary>A place inside what was written, for lengths that are known only at the end.</summary>
+    public Span<byte> At(int position, int count) => bytes.AsSpan(0, Length).Slice(position, count);
 
     private void Grow(int count)
     {

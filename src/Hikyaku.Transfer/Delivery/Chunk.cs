@@ -1,0 +1,52 @@
+using Hikyaku.Forward;
+using Hikyaku.Transfer.Lines;
+
+namespace Hikyaku.Transfer.Delivery;
+
+/// <summary>
+/// The unit of delivery and acknowledgement: the lines that the records <see cref="From"/> up to but not including
+/// <see cref="To"/> of one log complete. What it holds can be made again from the log, the tails before it and the note.
+/// </summary>
+internal abstract class Chunk
+{
+    public ulong Number { get; set; }
+    public ulong From { get; set; }
+    public ulong To { get; set; }
+    public long Lines { get; private set; }
+    public long Bytes { get; private set; }
+
+    /// <summary>The unfinished lines of all handles after the last record of this chunk, as <see cref="LineReader"/> saves them.</summary>
+    public ByteBuffer Tails { get; } = new();
+
+    /// <summary>Set by the output, from any thread, once the lines are where they belong.</summary>
+    public bool Done
+    {
+        get => Volatile.Read(ref _done);
+        set => Volatile.Write(ref _done, value);
+    }
+
+    private bool _done;
+
+    /// <summary>True when the next record should go into another chunk.</summary>
+    public abstract bool IsFull { get; }
+
+    public void Add(in Line line)
+    {
+        Lines++;
+        Bytes += line.Text.Length;
+        Pack(line);
+    }
+
+    /// <summary>Appends what the journal must know so that a repetition ends at the same place. False: the output cannot tell at present; ask again later.</summary>
+    public abstract bool TryWriteNote(ByteBuffer target);
+
+    protected abstract void Pack(in Line line);
+
+    protected void Reset()
+    {
+        Number = From = To = 0;
+        Lines = Bytes = 0;
+        Tails.Clear();
+        Done = false;
+    }
+}

@@ -1,0 +1,240 @@
+using Hikyaku.Forward;
+using Hikyaku.Log;
+using Hikyaku.Transfer.Outputs;
+
+namespace Hikyaku.Transfer.Delivery;
+
+/// <summary>What a pump is made of. <see cref="Sync"/>: the log promises durability over a power loss, so the cursor may not run ahead of the disk.</summary>
+internal sealed record PumpSettings(string Name, string Route, string Log, string OutputName, string CursorDirectory, bool Sync, bool SyncJournal);
+
+/// <summary>
+/// Carries one log to one output: reads records, makes chunks, journals each before it is delivered, and moves the cursor in
+/// the order of the log. An idle line leaves at once; while chunks are in flight lines gather until the chunk is full, an
+/// acknowledgement comes, or <see cref="GatherTime"/> has passed.
+/// </summary>
+internal sealed class Pump : IAsyncDisposable
+{
+    private static readonly TimeSpan GatherTime = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan GatherTimeInFlight = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan CursorTime = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan IdleTime = TimeSpan.FromSeconds(1);
+
+    private readonly PumpSettings _settings;
+    private readonly LineReader _reader;
+    private readonly Output _output;
+    private readonly LogTail _tail;
+    private readonly WakeSignal _signal;
+    private readonly TimeProvider _time;
+    private readonly Action<string> _report;
+    private readonly Journal _journal;
+    private readonly Queue<Chunk> _inFlight = new();
+    private readonly ByteBuffer _note = new();
+    private readonly string _cursorPath;
+    private long _lastDelivery;
+    private long _lastCursor;
+    private ulong _cursor;
+    private ulong _number;
+    private int _inFlightCount;
+    private long _inFlightLines;
+    private long _unreadable;
+
+    public Pump(PumpSettings settings, LineReader reader, Output output, LogTail tail, Guid boot, TimeProvider time, Action<string> report)
+    {
+        _settings = settings;
+        _reader = reader;
+        _output = output;
+        _tail = tail;
+        _time = time;
+        _report = report;
+        _signal = new WakeSignal(time);
+        Directory.CreateDirectory(settings.CursorDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        _cursorPath = Path.Combine(settings.CursorDirectory, settings.Name + ".cursor");
+        _journal = Journal.Load(Path.Combine(settings.CursorDirectory, settings.Name + ".journal"), reader.Log, boot, settings.SyncJournal, time, report);
+        _number = _journal.Base.NextNumber;
+        output.Changed = _signal.Pulse;
+        tail.Add(_signal);
+    }
+
+    public async Task RunAsync(CancellationToken cancel)
+    {
+        await RepeatAsync(cancel);
+        PublishCursor(force: true);
+        Chunk? chunk = null;
+        while (!cancel.IsCancellationRequested)
+        {
+            Settle();
+            PublishCursor(force: false);
+            chunk ??= _output.TryBegin([]);
+            if (chunk is null)
+            {
+                await _signal.WaitAsync(IdleTime, cancel);
+                continue;
+            }
+
+            // Arm first, look second: a record appended after the look pulses the signal.
+            var read = _reader.Fill(chunk, 0);
+            if (!chunk.IsFull && !read)
+            {
+                _tail.Arm();
+                read = _reader.Fill(chunk, 0);
+            }
+
+            if (ReadyIn(chunk) is var wait && wait <= TimeSpan.Zero)
+            {
+                if (TryDeliver(chunk))
+                    chunk = null;
+                else
+                    await _signal.WaitAsync(IdleTime, cancel);
+            }
+            else if (chunk.IsFull || !read)
+            {
+                await _signal.WaitAsync(chunk.Lines > 0 ? wait : IdleWait(), cancel);
+            }
+        }
+    }
+
+    public PumpStatus Status() => new()
+    {
+        Name = _settings.Name,
+        Route = _settings.Route,
+        Log = _settings.Log,
+        Output = _settings.OutputName,
+        Cursor = Volatile.Read(ref _cursor),
+        LinesOut = _journal.Base.Lines,
+        BytesOut = _journal.Base.Bytes,
+        ChunksInFlight = Volatile.Read(ref _inFlightCount),
+        LinesInFlight = Volatile.Read(ref _inFlightLines),
+        Losses = Losses(),
+        Sources = _reader.Sources(),
+        Receivers = _output.Status(),
+    };
+
+    public async ValueTask DisposeAsync()
+    {
+        await _output.DisposeAsync();
+        Settle();
+        PublishCursor(force: true);
+        _journal.Dispose();
+        _reader.Dispose();
+        _signal.Dispose();
+    }
+
+    private Dictionary<string, long> Losses()
+    {
+        var losses = new Dictionary<string, long>(StringComparer.Ordinal);
+        void Add(string cause, long count)
+        {
+            if (count > 0)
+                losses[cause] = count;
+        }
+
+        Add("dropped before they were read", _reader.Missed);
+        Add("damaged regions of the log", _reader.DamagedRegions);
+        Add("malformed entries", _reader.Malformed);
+        Add("chunks no longer in the log", _unreadable);
+        return losses;
+    }
+
+    // After a restart: what was journaled and not acknowledged goes out again, same lines, same number, same place.
+    private async Task RepeatAsync(CancellationToken cancel)
+    {
+        var state = _journal.Base;
+        _reader.Seek(Math.Max(1, state.Position), state.Tails);
+        foreach (var old in _journal.Open.ToArray())
+        {
+            Chunk? chunk;
+            while ((chunk = _output.TryBegin(old.Note)) is null)
+                await _signal.WaitAsync(IdleTime, cancel);
+            chunk.Number = old.Number;
+            chunk.From = old.From;
+            // A chunk may have been journaled when it was fuller than the bound: the journal's range decides.
+            while (_reader.Position < old.To && _reader.Fill(chunk, old.To))
+            {
+            }
+
+            if (_reader.Position < old.To || chunk.Lines != old.Lines)
+            {
+                _unreadable++;
+                _report($"{_settings.Name}: chunk {old.Number} (records {old.From} to {old.To}) held {old.Lines} lines and now holds {chunk.Lines}: the log or the rules changed; sending what there is");
+            }
+
+            chunk.To = old.To;
+            _reader.SaveTails(chunk.Tails);
+            Start(chunk);
+            _number = old.Number + 1;
+        }
+    }
+
+    // Time until this chunk should leave: zero is now.
+    private TimeSpan ReadyIn(Chunk chunk)
+    {
+        if (chunk.IsFull)
+            return TimeSpan.Zero;
+        if (chunk.Lines == 0)
+            return Idle(chunk) ? TimeSpan.Zero : IdleTime;
+        var since = _time.GetElapsedTime(_lastDelivery);
+        return (_inFlight.Count == 0 ? GatherTime : GatherTimeInFlight) - since;
+    }
+
+    // Records that complete no line move the cursor too, but only now and then, or the log could never be retired.
+    private bool Idle(Chunk chunk) => _reader.Position > NextFrom + 4096 || (_reader.Position > NextFrom && _inFlight.Count == 0 && _time.GetElapsedTime(_lastDelivery) > IdleTime && chunk.Lines == 0);
+
+    private TimeSpan IdleWait() => _cursor < _journal.Base.Position ? CursorTime : _inFlight.Count == 0 && _reader.Position == NextFrom ? TimeSpan.FromHours(1) : IdleTime;
+
+    private ulong NextFrom => _inFlight.Count > 0 ? _lastTo : Math.Max(1, _journal.Base.Position);
+
+    private ulong _lastTo;
+
+    private bool TryDeliver(Chunk chunk)
+    {
+        _note.Clear();
+        if (!chunk.TryWriteNote(_note))
+            return false;
+        chunk.Number = _number++;
+        chunk.From = NextFrom;
+        chunk.To = _reader.Position;
+        _reader.SaveTails(chunk.Tails);
+        _journal.Append(chunk, _note.Written);
+        Start(chunk);
+        return true;
+    }
+
+    private void Start(Chunk chunk)
+    {
+        _inFlight.Enqueue(chunk);
+        _lastTo = chunk.To;
+        _lastDelivery = _time.GetTimestamp();
+        Volatile.Write(ref _inFlightCount, _inFlight.Count);
+        Volatile.Write(ref _inFlightLines, _inFlightLines + chunk.Lines);
+        if (chunk.Lines == 0)
+            chunk.Done = true;
+        else
+            _output.Deliver(chunk, _inFlight.Peek().Number);
+    }
+
+    // Takes finished chunks off the front: acknowledgements may come in any order, the cursor moves in one.
+    private void Settle()
+    {
+        while (_inFlight.TryPeek(out var chunk) && chunk.Done)
+        {
+            _inFlight.Dequeue();
+            _journal.Acknowledge(chunk.Number);
+            Volatile.Write(ref _inFlightCount, _inFlight.Count);
+            Volatile.Write(ref _inFlightLines, _inFlightLines - chunk.Lines);
+            _output.Free(chunk);
+        }
+    }
+
+    private void PublishCursor(bool force)
+    {
+        var position = _journal.Base.Position;
+        if (position <= _cursor || (!force && _time.GetElapsedTime(_lastCursor) < CursorTime))
+            return;
+        if (_settings.Sync)
+            _output.Sync();
+        _journal.Flush();
+        Cursor.Write(_cursorPath, position);
+        Volatile.Write(ref _cursor, position);
+        _lastCursor = _time.GetTimestamp();
+    }
+}

@@ -1,0 +1,91 @@
+using Hikyaku.Forward;
+using Hikyaku.Transfer.Delivery;
+using Hikyaku.Transfer.Lines;
+
+namespace Hikyaku.Transfer.Outputs;
+
+/// <summary>A chunk as one Forward message, packed as its lines come.</summary>
+internal sealed class ForwardChunk(ForwardOutput output) : Chunk
+{
+    private const int PackedBytes = 256 << 10;
+    private const int LinesMax = 16_384;
+
+    private readonly ChunkWriter _writer = new();
+    private readonly Dictionary<LineSource, int> _common = [];
+    private LineSource? _last;
+    private bool _compact;
+
+    /// <summary>Where it goes, and where it would go again.</summary>
+    public Receiver Receiver { get; private set; } = null!;
+
+    /// <summary>The whole message, once <see cref="Seal"/> was called.</summary>
+    public ReadOnlyMemory<byte> Message { get; private set; }
+
+    public override bool IsFull => _writer.Length >= PackedBytes || Lines >= LinesMax;
+
+    public void Begin(Receiver receiver)
+    {
+        Reset();
+        Receiver = receiver;
+        _compact = receiver.TakesCompact;
+        _common.Clear();
+        _last = null;
+        Message = default;
+        _writer.Begin(output.Tag);
+    }
+
+    public void Seal(ulong lowest)
+    {
+        Span<byte> id = stackalloc byte[ChunkId.Length];
+        ChunkId.Write(id, output.Origin, Number);
+        Message = _writer.Finish(new ChunkOptions { Id = id, Origin = output.Origin, Route = output.Route, Number = Number, Done = lowest });
+    }
+
+    public override bool TryWriteNote(ByteBuffer target)
+    {
+        MessagePackWriter.WriteText(target, Receiver.NameBytes);
+        return true;
+    }
+
+    protected override void Pack(in Line line)
+    {
+        var source = line.Source;
+        if (!_compact)
+        {
+            _writer.Add(line.Time, line.Text, Fields(source));
+            return;
+        }
+
+        var common = -1;
+        if (!ReferenceEquals(source, _last))
+        {
+            if (!_common.TryGetValue(source, out common))
+                _common.Add(source, common = _writer.AddCommon(Fields(source)));
+            _last = source;
+        }
+
+        _writer.AddCompact(line.Time, line.Text, common);
+    }
+
+    private static EntryFields Fields(LineSource source) => new() { Host = source.Host, Path = source.Path, Pid = source.Pid, Uid = source.Uid };
+}
+
+/// <summary>The id under which a chunk is acknowledged: the log's first bytes and the number, in hex. The same at every try.</summary>
+internal static class ChunkId
+{
+    public const int Length = 32;
+
+    public static void Write(Span<byte> target, Guid origin, ulong number)
+    {
+        Span<byte> raw = stackalloc byte[16];
+        origin.TryWriteBytes(raw);
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt64BigEndian(raw[8..], number);
+        Convert.TryToHexStringLower(raw, target, out _);
+    }
+
+    public static bool TryRead(ReadOnlySpan<byte> id, out ulong number)
+    {
+        number = 0;
+        return id.Length == Length && System.Buffers.Text.Utf8Parser.TryParse(id[16..], out number, out var used, 'x') && used == 16;
+    }
+}

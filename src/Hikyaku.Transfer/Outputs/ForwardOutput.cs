@@ -1,0 +1,89 @@
+using System.Text;
+using Hikyaku.Forward;
+using Hikyaku.Transfer.Delivery;
+
+namespace Hikyaku.Transfer.Outputs;
+
+/// <summary>
+/// Sends chunks to one of several servers: of two picked by chance among those that are connected, the less loaded. A chunk
+/// that was sent stays with its receiver until it is acknowledged, over reconnections and restarts, so that none arrives twice.
+/// </summary>
+internal sealed class ForwardOutput : Output
+{
+    private readonly Receiver[] _receivers;
+    private readonly Random _random;
+    private readonly Stack<ForwardChunk> _spare = new();
+
+    public ForwardOutput(ForwardOutputSettings settings, Guid origin, string route, string tag, Dial dial, TimeProvider time, Random random, Action<string> report)
+    {
+        Origin = origin;
+        Route = Encoding.UTF8.GetBytes(route);
+        Tag = Encoding.UTF8.GetBytes(tag);
+        _random = random;
+        _receivers = [.. settings.Servers.Select(server => new Receiver(server, dial, time, () => Changed(), report))];
+    }
+
+    public Guid Origin { get; }
+    public byte[] Route { get; }
+    public byte[] Tag { get; }
+
+    public override Chunk? TryBegin(ReadOnlySpan<byte> note)
+    {
+        var receiver = note.IsEmpty ? Choose() : Noted(note);
+        if (receiver is null)
+            return null;
+        var chunk = _spare.TryPop(out var spare) ? spare : new ForwardChunk(this);
+        chunk.Begin(receiver);
+        return chunk;
+    }
+
+    public override void Deliver(Chunk chunk, ulong lowest)
+    {
+        var message = (ForwardChunk)chunk;
+        message.Seal(lowest);
+        message.Receiver.Send(message);
+    }
+
+    public override void Free(Chunk chunk) => _spare.Push((ForwardChunk)chunk);
+
+    public override IReadOnlyList<ReceiverStatus> Status() => [.. _receivers.Select(static r => r.Status())];
+
+    public override async ValueTask DisposeAsync()
+    {
+        foreach (var receiver in _receivers)
+            await receiver.DisposeAsync();
+    }
+
+    private Receiver? Choose()
+    {
+        Receiver? best = null;
+        var seen = 0;
+        var start = _random.Next(_receivers.Length);
+        for (var i = 0; i < _receivers.Length && seen < 2; i++)
+        {
+            var receiver = _receivers[(start + i) % _receivers.Length];
+            if (!receiver.HasRoom)
+                continue;
+            seen++;
+            if (best is null || receiver.InFlight < best.InFlight)
+                best = receiver;
+        }
+
+        return best;
+    }
+
+    // A server that left the configuration still has its chunks: they go to another one, and may then arrive twice.
+    private Receiver? Noted(ReadOnlySpan<byte> note)
+    {
+        var reader = new MessagePackReader(note);
+        if (reader.Read(out var name) != ReadResult.Success)
+            return Choose();
+        foreach (var receiver in _receivers)
+        {
+            if (name.Payload.SequenceEqual(receiver.NameBytes))
+                return receiver;
+        }
+
+        return Choose();
+    }
+}

@@ -1,0 +1,144 @@
+using Hikyaku.Forward;
+using Hikyaku.Log;
+using Hikyaku.Transfer.Delivery;
+using Hikyaku.Transfer.Intake;
+using Hikyaku.Transfer.Lines;
+using Hikyaku.Transfer.Outputs;
+using Hikyaku.Transfer.Rules;
+
+namespace Hikyaku.Transfer;
+
+/// <summary>
+/// The transfer: one pump per log and output, and the intake from other hosts. Harmless to kill and to start again: all it
+/// must remember is in the journals beside the cursors.
+/// </summary>
+public sealed class TransferProcess
+{
+    /// <summary>The name under which routes know the log of what other hosts sent.</summary>
+    public const string ReceiveLog = "receive";
+
+    private static readonly TimeSpan LogWaitTime = TimeSpan.FromMilliseconds(20);
+
+    private readonly TransferSettings _settings;
+    private readonly Guid _boot = Guid.Parse(File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim());
+    private readonly Lock _lock = new();
+    private readonly List<Pump> _pumps = [];
+    private ReceiveIntake? _intake;
+
+    public TransferProcess(TransferSettings settings) => _settings = settings;
+
+    /// <summary>Names of the pumps that read <paramref name="log"/>: the cursors that hold its records back.</summary>
+    public static IReadOnlyList<string> Cursors(IReadOnlyList<RouteSettings> routes, string log) =>
+        [.. routes.Where(r => Reads(r, log)).SelectMany(static r => PumpNames(r))];
+
+    public TransferStatus Status()
+    {
+        lock (_lock)
+            return new TransferStatus { Pumps = [.. _pumps.Select(static p => p.Status())], Receive = _intake?.Status() };
+    }
+
+    /// <summary>Runs until cancelled. Throws ForwardException or LogException with a message for people when it cannot start.</summary>
+    public async Task RunAsync(CancellationToken cancel)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        var tasks = new List<Task>();
+        var bells = new List<Doorbell>();
+        if (_settings.Receive is { } receive)
+            StartReceive(receive, tasks, stop.Token);
+        foreach (var mount in _settings.Mounts)
+        {
+            var bell = Doorbell.Open(Path.Combine(_settings.StateDirectory, "doorbells", mount.Name), mount.DoorbellFd, mount.Name);
+            bells.Add(bell);
+            foreach (var route in _settings.Routes.Where(r => Reads(r, mount.Name)))
+                tasks.AddRange(StartPumps(route, mount.Name, bell, mount.Commit, stop.Token));
+        }
+
+        try
+        {
+            // Any of them ends only by cancellation or by a bug.
+            await await Task.WhenAny([.. tasks, Task.Delay(Timeout.Infinite, stop.Token)]);
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            // Asked to stop.
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await Task.WhenAll(tasks).ContinueWith(static _ => { }, TaskScheduler.Default);
+            foreach (var bell in bells)
+                bell.Dispose();
+            if (_intake is not null)
+                await _intake.DisposeAsync();
+        }
+    }
+
+    private static bool Reads(RouteSettings route, string log) => route.From.Count == 0 || route.From.Contains(log, StringComparer.Ordinal);
+
+    private static IEnumerable<string> PumpNames(RouteSettings route)
+    {
+        var several = route.Forward is not null && route.File is not null;
+        if (route.Forward is not null)
+            yield return several ? route.Name + "-forward" : route.Name;
+        if (route.File is not null)
+            yield return several ? route.Name + "-file" : route.Name;
+    }
+
+    private void StartReceive(ReceiveSettings receive, List<Task> tasks, CancellationToken cancel)
+    {
+        var tail = new LogTail();
+        if (!ForwardAddress.TryParse(receive.Listen, out var address, out var problem))
+            throw new ForwardException($"cannot listen on {receive.Listen}: {problem}");
+        var listener = ForwardListener.Open(address, _settings.Report);
+        var options = new LogOptions
+        {
+            QuotaBytes = receive.QuotaBytes,
+            WhenFull = receive.WhenFull,
+            CursorDirectory = CursorDirectory(ReceiveLog),
+            Cursors = Cursors(_settings.Routes, ReceiveLog),
+            TimeProvider = _settings.Time,
+            Report = _settings.Report,
+        };
+        Directory.CreateDirectory(Path.Combine(_settings.StateDirectory, "logs"), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        _intake = new ReceiveIntake(receive, Storage(ReceiveLog), options, tail, _settings.Time, _settings.Report);
+        tasks.Add(listener.RunAsync(new ForwardServer(_intake.ReceiveAsync, _settings.Report), cancel));
+        foreach (var route in _settings.Routes.Where(r => Reads(r, ReceiveLog)))
+            tasks.AddRange(StartPumps(route, ReceiveLog, tail, receive.Commit, cancel));
+    }
+
+    private IEnumerable<Task> StartPumps(RouteSettings route, string log, LogTail tail, CommitLevel commit, CancellationToken cancel)
+    {
+        var names = PumpNames(route).ToArray();
+        var tasks = new List<Task>();
+        if (route.Forward is { } forward)
+            tasks.Add(RunPumpAsync(Settings(names[0], "forward"), (origin, name) => new ForwardOutput(
+                forward, origin, name, "hikyaku." + log, DialAsync, _settings.Time, new Random(), _settings.Report), route, tail, cancel));
+        if (route.File is { } file)
+            tasks.Add(RunPumpAsync(Settings(names[^1], "file"), (_, _) => new FileOutput(
+                file, TimeZoneInfo.Local, _settings.Time, _settings.Report), route, tail, cancel));
+        return tasks;
+
+        PumpSettings Settings(string name, string output) => new(name, route.Name, log, output, CursorDirectory(log),
+            Sync: commit != CommitLevel.Process, SyncJournal: commit == CommitLevel.Strict);
+    }
+
+    private async Task RunPumpAsync(PumpSettings settings, Func<Guid, string, Output> output, RouteSettings route, LogTail tail, CancellationToken cancel)
+    {
+        var storage = Storage(settings.Log);
+        // The writer makes the first segment; its header holds the log's identity.
+        while (!storage.List().Any(static n => n.EndsWith(".open", StringComparison.Ordinal) || n.EndsWith(".sealed", StringComparison.Ordinal)))
+            await Task.Delay(LogWaitTime, _settings.Time, cancel);
+        var reader = new LineReader(storage, _settings.Host, new PathMatch(route.Match), _settings.Report);
+        await using var pump = new Pump(settings, reader, output(reader.Log, settings.Name), tail, _boot, _settings.Time, _settings.Report);
+        lock (_lock)
+            _pumps.Add(pump);
+        await pump.RunAsync(cancel);
+    }
+
+    private static ValueTask<Stream> DialAsync(string server, CancellationToken cancel) =>
+        ForwardAddress.TryParse(server, out var address, out var problem) ? address.DialAsync(cancel) : throw new ForwardException(problem);
+
+    private string CursorDirectory(string log) => Path.Combine(_settings.StateDirectory, "cursors", log);
+
+    private FileLogStorage Storage(string log) => new(Path.Combine(_settings.StateDirectory, "logs", log));
+}

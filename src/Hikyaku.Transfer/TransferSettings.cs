@@ -1,0 +1,53 @@
+using Hikyaku.Log;
+
+namespace Hikyaku.Transfer;
+
+/// <summary>All that a transfer process is told: which logs to read, what to receive, where lines go. Immutable and validated.</summary>
+public sealed record TransferSettings
+{
+    /// <summary>The name under which this host's lines travel.</summary>
+    public required string Host { get; init; }
+
+    /// <summary>The instance's state directory; see docs/OPERATIONS.md for what lies in it.</summary>
+    public required string StateDirectory { get; init; }
+
+    public IReadOnlyList<MountLog> Mounts { get; init; } = [];
+    public ReceiveSettings? Receive { get; init; }
+    public IReadOnlyList<RouteSettings> Routes { get; init; } = [];
+
+    /// <summary>One line per event that an operator should see.</summary>
+    public Action<string> Report { get; init; } = static _ => { };
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+}
+
+/// <summary>The log of one mount, as this process reads it. <see cref="DoorbellFd"/> is the inherited eventfd that the mount rings.</summary>
+public sealed record MountLog(string Name, int DoorbellFd, CommitLevel Commit);
+
+/// <summary>The receiving side. <see cref="CommitInterval"/> is used with <see cref="CommitLevel.Interval"/> only.</summary>
+public sealed record ReceiveSettings(string Listen)
+{
+    public CommitLevel Commit { get; init; } = CommitLevel.Process;
+    public TimeSpan CommitInterval { get; init; } = TimeSpan.FromMilliseconds(10);
+    public long QuotaBytes { get; init; } = 4L << 30;
+    public WhenFull WhenFull { get; init; } = WhenFull.Refuse;
+}
+
+/// <summary>Lines of the logs <see cref="From"/> (empty: all) whose path matches any of <see cref="Match"/> (empty: all) go to every output.</summary>
+public sealed record RouteSettings(string Name)
+{
+    public IReadOnlyList<string> From { get; init; } = [];
+    public IReadOnlyList<string> Match { get; init; } = [];
+    public ForwardOutputSettings? Forward { get; init; }
+    public FileOutputSettings? File { get; init; }
+}
+
+/// <summary>Servers are "host:port".</summary>
+public sealed record ForwardOutputSettings(IReadOnlyList<string> Servers);
+
+/// <summary><see cref="Path"/> may hold {host}, {path} and {file}: then each distinct result is a file of its own.</summary>
+public sealed record FileOutputSettings(string Path)
+{
+    public string Format { get; init; } = "%L";
+    public string Time { get; init; } = "%F %T";
+}

@@ -1,0 +1,50 @@
+namespace Hikyaku.Transfer;
+
+/// <summary>What a transfer process knows of itself. Counters rise from zero at the start of the process, except where a summary says otherwise.</summary>
+public sealed record TransferStatus
+{
+    public required IReadOnlyList<PumpStatus> Pumps { get; init; }
+    public IntakeStatus? Receive { get; init; }
+}
+
+/// <summary>One log on its way to one output. Lines and bytes out are kept in the journal: they survive restarts.</summary>
+public sealed record PumpStatus
+{
+    public required string Name { get; init; }
+    public required string Route { get; init; }
+    public required string Log { get; init; }
+    public required string Output { get; init; }
+    public required ulong Cursor { get; init; }
+    public required long LinesOut { get; init; }
+    public required long BytesOut { get; init; }
+    public required int ChunksInFlight { get; init; }
+    public required long LinesInFlight { get; init; }
+
+    /// <summary>Losses and damage by cause, in records or lines. An empty map is the aim of this program.</summary>
+    public required IReadOnlyDictionary<string, long> Losses { get; init; }
+
+    public required IReadOnlyList<SourceStatus> Sources { get; init; }
+    public required IReadOnlyList<ReceiverStatus> Receivers { get; init; }
+}
+
+/// <summary>Lines are those read from the log since the process started; a source that no pattern of the route matches is not <see cref="Matched"/>.</summary>
+public sealed record SourceStatus(string Host, string Path, bool Matched, long Lines, long Bytes, DateTimeOffset Last);
+
+/// <summary>A server, or a file tree. <see cref="Problem"/> is empty when it is healthy.</summary>
+public sealed record ReceiverStatus(string Name, bool Healthy, string Problem, long Lines, long Bytes, int ChunksInFlight, long Repeats);
+
+/// <summary>What was received from other hosts.</summary>
+public sealed record IntakeStatus
+{
+    public required string Listen { get; init; }
+    public required int Connections { get; init; }
+    public required long Chunks { get; init; }
+    public required long Lines { get; init; }
+    public required long Bytes { get; init; }
+    public required long Repeats { get; init; }
+    public required long Refused { get; init; }
+    public required bool Full { get; init; }
+    public required long LogBytes { get; init; }
+    public required long QuotaBytes { get; init; }
+    public required IReadOnlyDictionary<string, long> Losses { get; init; }
+}

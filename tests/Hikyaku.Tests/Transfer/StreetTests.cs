@@ -1,0 +1,240 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Text;
+using Hikyaku.Log;
+using Hikyaku.Transfer;
+using Xunit;
+
+namespace Hikyaku.Tests.Transfer;
+
+/// <summary>The whole transfer on loopback: a written log, a sending process, a receiving process, a file.</summary>
+public sealed class StreetTests : IAsyncDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    private readonly string _root = Directory.CreateTempSubdirectory("hikyaku-street-").FullName;
+    private readonly ConcurrentQueue<string> _reports = new();
+    private readonly int _port = FreePort();
+    private readonly int _bell = WrittenLog.MakeBell();
+
+    private string OutputPath => Path.Combine(_root, "out", "all.log");
+
+    [Fact]
+    public async Task Lines_written_to_a_mount_stand_in_the_collectors_file()
+    {
+        using var log = Mount();
+        await using var collector = Collector("%H:%F(%P):%f %L");
+        await using var agent = Agent();
+
+        log.Write("access.log", 1, "TEST STRING\n", pid: 42);
+        await Expect("agent:access.log(42):access.log TEST STRING\n");
+        log.Write("sub/error.log", 2, "half ");
+        log.Write("access.log", 1, "a\nb\n\nc", pid: 42);
+        log.Write("sub/error.log", 2, "line\n");
+        log.Close("access.log", 1);
+        await Expect("""
+            agent:access.log(42):access.log TEST STRING
+            agent:access.log(42):access.log a
+            agent:access.log(42):access.log b
+            agent:access.log(42):access.log 
+            agent:sub/error.log(7):error.log half line
+            agent:access.log(42):access.log c
+
+            """);
+    }
+
+    [Fact]
+    public async Task Bytes_of_any_kind_arrive_unchanged()
+    {
+        using var log = Mount();
+        await using var collector = Collector("%L");
+        await using var agent = Agent();
+        var line = new byte[(1 << 20) + 1];
+        new Random(1).NextBytes(line);
+        line.AsSpan().Replace((byte)'\n', (byte)0);
+        line[^1] = (byte)'\n';
+        log.Write("a", 1, line.AsSpan(0, 100_000).ToArray());
+        log.Write("a", 1, line.AsSpan(100_000).ToArray());
+        await Until(() => Output().Length == line.Length);
+        Assert.Equal(line, Output());
+    }
+
+    [Fact]
+    public async Task Restarts_of_either_side_lose_and_repeat_nothing()
+    {
+        using var log = Mount();
+        const int lines = 20_000;
+        var writing = Task.Run(() =>
+        {
+            for (var i = 0; i < lines; i++)
+            {
+                // Every third line comes in two halves, so that restarts meet unfinished ones.
+                var text = string.Create(CultureInfo.InvariantCulture, $"{i:D8} of the street\n");
+                if (i % 3 == 0)
+                {
+                    log.Write("numbers", 1, text[..5]);
+                    log.Write("numbers", 1, text[5..]);
+                }
+                else
+                {
+                    log.Write("numbers", 1, text);
+                }
+
+                if (i % 100 == 0)
+                    Thread.Yield();
+            }
+        });
+        var collector = Collector("%L");
+        for (var round = 0; round < 8; round++)
+        {
+            await using (Agent())
+            {
+                var before = Output().Length;
+                await Until(() => Output().Length > before || writing.IsCompleted);
+            }
+
+            if (round % 2 == 1)
+            {
+                await collector.DisposeAsync();
+                collector = Collector("%L");
+            }
+        }
+
+        await writing;
+        await using var last = Agent();
+        var expected = string.Concat(Enumerable.Range(0, lines).Select(static i => string.Create(CultureInfo.InvariantCulture, $"{i:D8} of the street\n")));
+        await Expect(expected);
+        await collector.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Only_matching_paths_are_carried_and_the_cursor_passes_the_others()
+    {
+        using var log = Mount();
+        await using var collector = Collector("%F %L");
+        await using var agent = Agent("access.log");
+        log.Write("other.txt", 1, "no\n");
+        log.Write("dir/access.log", 2, "yes\n");
+        await Expect("dir/access.log yes\n");
+        log.Write("other.txt", 1, "no\n");
+        var end = log.Log.NextSequence;
+        await Until(() => agent.Process.Status().Pumps.Single().Cursor == end);
+        var sources = agent.Process.Status().Pumps.Single().Sources;
+        Assert.False(sources.Single(static s => s.Path == "other.txt").Matched);
+        Assert.Equal(1, sources.Single(static s => s.Path == "dir/access.log").Lines);
+    }
+
+    [Fact]
+    public async Task Segments_are_retired_once_every_line_has_arrived()
+    {
+        using var log = Mount(quota: 1 << 20);
+        await using var collector = Collector("%L");
+        await using var agent = Agent();
+        var line = new string('x', 1000) + "\n";
+        for (var i = 0; i < 5000; i++)
+        {
+            // A full log refuses; the writer's next try finds room once lines have left.
+            while (log.Log.Bytes + (256 << 10) > 1 << 20)
+            {
+                log.Log.Retire();
+                await Task.Delay(1);
+            }
+
+            log.Write("a", 1, line);
+        }
+
+        await Until(() => Output().Length == 5000 * line.Length);
+    }
+
+    [Fact]
+    public async Task One_file_per_source_stays_below_its_directory()
+    {
+        using var log = Mount();
+        await using var collector = Collector("%L", Path.Combine(_root, "out", "{host}", "{path}"));
+        await using var agent = Agent();
+        log.Write("a.log", 1, "one\n");
+        log.Write("../../../escape", 2, "two\n");
+        await Until(() => File.Exists(Path.Combine(_root, "out/agent/a.log")) && File.Exists(Path.Combine(_root, "out/agent/__/__/__/escape")));
+        await Until(() => File.ReadAllText(Path.Combine(_root, "out/agent/__/__/__/escape")) == "two\n");
+        Assert.Equal("one\n", File.ReadAllText(Path.Combine(_root, "out/agent/a.log")));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Task.CompletedTask;
+        Directory.Delete(_root, recursive: true);
+    }
+
+    private WrittenLog Mount(long quota = 0) => new(_bell, Path.Combine(_root, "agent", "logs", "web"), new LogOptions
+    {
+        SegmentBytes = 256 << 10,
+        QuotaBytes = quota,
+        CursorDirectory = Path.Combine(_root, "agent", "cursors", "web"),
+        Cursors = ["route"],
+    });
+
+    private Running Agent(params string[] match) => new(new TransferSettings
+    {
+        Host = "agent",
+        StateDirectory = Path.Combine(_root, "agent"),
+        Mounts = [new MountLog("web", _bell, CommitLevel.Process)],
+        Routes = [new RouteSettings("route") { Match = match, Forward = new ForwardOutputSettings([$"127.0.0.1:{_port}"]) }],
+        Report = _reports.Enqueue,
+    });
+
+    private Running Collector(string format, string? path = null) => new(new TransferSettings
+    {
+        Host = "collector",
+        StateDirectory = Path.Combine(_root, "collector"),
+        Receive = new ReceiveSettings($"127.0.0.1:{_port}"),
+        Routes = [new RouteSettings("all") { File = new FileOutputSettings(path ?? OutputPath) { Format = format } }],
+        Report = _reports.Enqueue,
+    });
+
+    private byte[] Output() => File.Exists(OutputPath) ? File.ReadAllBytes(OutputPath) : [];
+
+    private async Task Expect(string text)
+    {
+        await Until(() => Output().Length >= Encoding.UTF8.GetByteCount(text));
+        Assert.Equal(text, Encoding.UTF8.GetString(Output()));
+    }
+
+    private async Task Until(Func<bool> condition)
+    {
+        var deadline = TimeProvider.System.GetTimestamp();
+        while (!condition())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(deadline) < Patience,
+                $"waited {Patience.TotalSeconds} s in vain; {Output().Length} bytes arrived; reports: {string.Join(" | ", _reports)}");
+            await Task.Delay(2);
+        }
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        listener.Start();
+        return ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private sealed class Running : IAsyncDisposable
+    {
+        private readonly CancellationTokenSource _stop = new();
+        private readonly Task _run;
+
+        public Running(TransferSettings settings)
+        {
+            Process = new TransferProcess(settings);
+            _run = Process.RunAsync(_stop.Token);
+        }
+
+        public TransferProcess Process { get; }
+
+        public async ValueTask DisposeAsync()
+        {
+            await _stop.CancelAsync();
+            await _run;
+            _stop.Dispose();
+        }
+    }
+}

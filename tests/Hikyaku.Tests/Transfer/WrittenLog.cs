@@ -1,0 +1,73 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using Hikyaku.Log;
+using Xunit;
+
+namespace Hikyaku.Tests.Transfer;
+
+/// <summary>A log as a mount would write it: sources stated in each segment, writes, closes.</summary>
+internal sealed partial class WrittenLog : IDisposable
+{
+    private readonly int _bell;
+    private readonly LogWriter _log;
+    private readonly Dictionary<string, ulong> _sources = [];
+    private readonly HashSet<string> _stated = [];
+    private readonly byte[] _head = new byte[256];
+    private long _time = 1_700_000_000_000_000_000;
+
+    public WrittenLog(int bell, string directory, LogOptions options)
+    {
+        _bell = bell;
+        Directory.CreateDirectory(directory);
+        Storage = new FileLogStorage(directory);
+        _log = LogWriter.Open(Storage, options);
+        _log.SegmentOpened = _ => _stated.Clear();
+    }
+
+    public FileLogStorage Storage { get; }
+    public LogWriter Log => _log;
+
+    public void Write(string path, ulong handle, string text, uint pid = 7) => Write(path, handle, Encoding.UTF8.GetBytes(text), pid);
+
+    public void Write(string path, ulong handle, byte[] data, uint pid = 7)
+    {
+        var source = State(path);
+        var length = WriteRecord.WriteHead(_head, source, handle, 0, _time++, _log.NextSequence, 1000, pid);
+        Assert.True(_log.TryAppend(RecordKind.Write, _head.AsSpan(0, length), data, out _));
+        Ring();
+    }
+
+    public void Close(string path, ulong handle)
+    {
+        var length = CloseRecord.WriteHead(_head, State(path), handle, _time++);
+        Assert.True(_log.TryAppend(RecordKind.Close, _head.AsSpan(0, length), [], out _));
+        Ring();
+    }
+
+    public void Dispose() => _log.Dispose();
+
+    public static int MakeBell() => EventFd(0, 0x80000);
+
+    private void Ring()
+    {
+        ulong one = 1;
+        Assert.Equal(8, Write(_bell, ref one, 8));
+    }
+
+    [LibraryImport("libc", EntryPoint = "eventfd")]
+    private static partial int EventFd(uint value, int flags);
+
+    [LibraryImport("libc", EntryPoint = "write")]
+    private static partial nint Write(int fd, ref ulong value, nint count);
+
+    private ulong State(string path)
+    {
+        if (_sources.TryGetValue(path, out var id) && _stated.Contains(path))
+            return id;
+        var bytes = Encoding.UTF8.GetBytes(path);
+        var length = SourceRecord.WriteHead(_head, id, bytes.Length);
+        Assert.True(_log.TryAppend(RecordKind.Source, _head.AsSpan(0, length), bytes, out var sequence));
+        _stated.Add(path);
+        return _sources[path] = id == 0 ? sequence : id;
+    }
+}
