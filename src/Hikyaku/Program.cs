@@ -1,1 +1,1 @@
-return 0;
+return Hikyaku.Commands.CommandLine.Run(args);

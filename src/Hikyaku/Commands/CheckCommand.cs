@@ -1,0 +1,48 @@
+using System.CommandLine;
+using Hikyaku.Config;
+using Hikyaku.Log;
+
+namespace Hikyaku.Commands;
+
+/// <summary><c>hikyaku check FILE</c>: says in a few lines what a configuration means, or everything that is wrong with it.</summary>
+internal static class CheckCommand
+{
+    public static Command Create()
+    {
+        var file = new Argument<string>("FILE") { Description = "The configuration file, native or K2HFTFUSE's." };
+        var command = new Command("check", "Check a configuration and print what it means.") { file };
+        command.SetAction(parsed => CommandLine.Guard(() =>
+        {
+            Describe(ConfigurationFile.Load(parsed.GetRequiredValue(file)), Console.Out);
+            return ExitCode.Ok;
+        }));
+        return command;
+    }
+
+    public static void Describe(Settings settings, TextWriter output)
+    {
+        output.WriteLine($"host     {settings.Host}");
+        output.WriteLine($"state    {settings.State}");
+        foreach (var mount in settings.Mounts)
+            output.WriteLine($"mount    {mount.Name} at {(mount.At is "" ? "the directory given to 'hikyaku mount DIR'" : mount.At)}, keeps {(mount.KeepAll ? "what is written" : "nothing")}, {Describe(mount.Log)}");
+        if (settings.Receive is { } receive)
+            output.WriteLine($"receive  Forward on {receive.Listen}, {Describe(receive.Log)}");
+        foreach (var route in settings.Routes)
+        {
+            output.WriteLine($"route    {route.Name}: {(route.Match.Count is 0 ? "every line" : string.Join(' ', route.Match))} from {string.Join(", ", route.From)}");
+            if (route.Forward is { } forward)
+                output.WriteLine($"           to {string.Join(' ', forward.Servers)} ({forward.Deliver})");
+            if (route.File is { } file)
+                output.WriteLine($"           to file {file.Path}, format {file.Format}, time {file.Time}");
+        }
+        foreach (var notice in settings.Notices)
+            output.WriteLine($"notice   {notice}");
+    }
+
+    private static string Describe(LogPolicy log)
+    {
+        var commit = log.Commit switch { CommitLevel.Interval => "every " + Quantity.Show(log.Interval), CommitLevel.Strict => "strict", _ => "process" };
+        var full = log.WhenFull switch { WhenFull.Block => "block", WhenFull.DropOldest => "drop_oldest", _ => "refuse" };
+        return $"commit {commit}, quota {Quantity.Show(log.QuotaBytes)} then {full}";
+    }
+}

@@ -1,0 +1,222 @@
+using System.Net;
+using Hikyaku.Log;
+
+namespace Hikyaku.Config;
+
+/// <summary>Hikyaku's own configuration: from what is written to what is meant.</summary>
+internal sealed class NativeFile
+{
+    public static readonly string[] TopKeys = ["state", "host", "mounts", "receive", "routes"];
+    public static readonly string[] MountKeys = ["at", "keep", "commit", "quota", "when_full"];
+    public static readonly string[] ReceiveKeys = ["forward", "commit", "quota", "when_full"];
+    public static readonly string[] ListenKeys = ["listen"];
+    public static readonly string[] CommitKeys = ["interval"];
+    public static readonly string[] RouteKeys = ["name", "from", "match", "to"];
+    public static readonly string[] OutputKeys = ["forward", "file"];
+    public static readonly string[] ForwardKeys = ["servers", "deliver"];
+    public static readonly string[] FileKeys = ["path", "format", "time"];
+
+    private const long QuotaBytesMin = 4L << 20;
+
+    private readonly Problems _problems;
+    private readonly string _folder;
+    private readonly List<string> _notices = [];
+    private readonly List<(string Path, string Name, WrittenNode At)> _outputs = [];
+
+    private NativeFile(string file, Problems problems) => (_folder, _problems) = (Path.GetDirectoryName(file)!, problems);
+
+    /// <summary>Reads a native file; what is wrong goes to <paramref name="problems"/>, and the result is then not to be used.</summary>
+    /// <param name="defaultState">The state directory when the file names none.</param>
+    public static Settings Read(WrittenNode root, string file, string defaultState, Problems problems) => new NativeFile(file, problems).Read(root, file, defaultState);
+
+    private Settings Read(WrittenNode root, string file, string defaultState)
+    {
+        var top = new Section(root, "", _problems, TopKeys);
+        var mounts = top.Find("mounts") is { } m ? ReadMounts(m) : [];
+        var receive = top.Find("receive") is { } r ? ReadReceive(r) : null;
+        if (root is WrittenMapping && top.Find("mounts") is null && receive is null)
+            _problems.Add(root, "nothing comes in: expected mounts, or receive, or both");
+        var intakes = mounts.Select(x => x.Name).ToList();
+        if (receive is not null)
+            intakes.Add(ReceiveSettings.Name);
+        var routes = top.Find("routes") is { } written ? ReadRoutes(written, intakes) : [];
+        var settings = new Settings
+        {
+            File = file,
+            State = top.Find("state") is { } state ? FullPath(top, "state", state) : defaultState,
+            Host = top.Text("host", Environment.MachineName, "the name this host's lines carry"),
+            Mounts = mounts,
+            Receive = receive,
+            Routes = routes,
+            Notices = _notices,
+        };
+        if (receive is not null && !routes.Any(x => x.From.Contains(ReceiveSettings.Name, StringComparer.Ordinal)) && !_problems.Any)
+            _problems.Add(top.Find("receive")!, "no route takes what is received, so it would be lost; add a route from receive");
+        foreach (var mount in mounts)
+        {
+            if (!routes.Any(x => x.From.Contains(mount.Name, StringComparer.Ordinal)))
+                _notices.Add($"no route takes the lines of mount {mount.Name}: they are carried nowhere");
+            CheckNotBelow(mount, settings.State, "the state directory", top.Find("state") ?? root);
+            foreach (var (path, name, at) in _outputs)
+                CheckNotBelow(mount, path, name, at);
+        }
+        return settings;
+    }
+
+    private List<MountSettings> ReadMounts(WrittenNode node)
+    {
+        var mounts = new List<MountSettings>();
+        foreach (var (name, value) in new Section(node, "mounts", _problems).Entries)
+        {
+            if (!IsName(name) || name == ReceiveSettings.Name)
+                _problems.Add(value, $"mounts.{name}: a mount's name is of letters, digits, '-', '_' and '.', at most 64, and not '{ReceiveSettings.Name}'");
+            var section = new Section(value, $"mounts.{name}", _problems, MountKeys);
+            var at = section.Require("at", "the directory to mount") is { } written ? FullPath(section, "at", written) : "";
+            if (at is not "" && mounts.Find(x => x.At == at) is { } other)
+                _problems.Add(section.Find("at")!, $"{section.Path("at")} is '{at}', which mounts.{other.Name} mounts already");
+            mounts.Add(new MountSettings(name, at, section.Choice("keep", true, ("all", true), ("none", false)), ReadPolicy(section)));
+        }
+        if (mounts.Count is 0 && node is WrittenMapping)
+            _problems.Add(node, "mounts is empty; expected NAME: { at: DIRECTORY }");
+        return mounts;
+    }
+
+    private ReceiveSettings? ReadReceive(WrittenNode node)
+    {
+        var section = new Section(node, "receive", _problems, ReceiveKeys);
+        var listen = new HostPort(IPAddress.Any.ToString(), HostPort.ForwardPort);
+        if (section.Require("forward", "{ listen: ADDRESS:PORT }") is { } written)
+            listen = new Section(written, "receive.forward", _problems, ListenKeys)
+                .Value("listen", listen, "an address and port of this host, such as 0.0.0.0:24224",
+                    static (string t, out HostPort v) => HostPort.TryParse(t, out v) && IPAddress.TryParse(v.Host, out _));
+        return new ReceiveSettings(listen, ReadPolicy(section));
+    }
+
+    private LogPolicy ReadPolicy(Section section)
+    {
+        (string, CommitLevel)[] levels = [("process", CommitLevel.Process), ("strict", CommitLevel.Strict)];
+        var expected = $"{Section.OneOf(levels)} or {{ interval: 10ms }}";
+        var level = LogPolicy.Default.Commit;
+        var interval = TimeSpan.Zero;
+        if (section.Find("commit") is WrittenMapping mapping)
+        {
+            level = CommitLevel.Interval;
+            var commit = new Section(mapping, section.Path("commit"), _problems, CommitKeys);
+            if (commit.Require("interval", "a duration such as 10ms") is not null)
+                interval = commit.Value("interval", interval, "a duration from 1ms to 1m, such as 10ms",
+                    static (string t, out TimeSpan v) => Quantity.TryParseDuration(t, out v) && v <= TimeSpan.FromMinutes(1));
+        }
+        else
+            level = section.Value("commit", level, expected, (string t, out CommitLevel v) => Section.TryChoose(t, levels, out v));
+        return new LogPolicy(level, interval,
+            section.Value("quota", LogPolicy.Default.QuotaBytes, $"a size of at least {QuotaBytesMin >> 20}MiB, such as 512MiB or 10GiB",
+                static (string t, out long v) => Quantity.TryParseSize(t, out v) && v >= QuotaBytesMin),
+            section.Choice("when_full", WhenFull.Refuse, ("refuse", WhenFull.Refuse), ("block", WhenFull.Block), ("drop_oldest", WhenFull.DropOldest)));
+    }
+
+    private List<RouteSettings> ReadRoutes(WrittenNode node, List<string> intakes)
+    {
+        var routes = new List<RouteSettings>();
+        if (node is not WrittenList list)
+        {
+            _problems.Add(node, $"routes is {node.Shown}; expected a list: - to: ...");
+            return routes;
+        }
+        for (var i = 0; i < list.Items.Count; i++)
+        {
+            var section = new Section(list.Items[i], $"routes[{i}]", _problems, RouteKeys);
+            var route = ReadRoute(section, intakes);
+            if (routes.Exists(x => x.Name == route.Name))
+                _problems.Add(section.Find("name") ?? section.Node, $"{section.Path("name")}: two routes are called '{route.Name}'; give each a name of its own, it names the route's position on disk");
+            routes.Add(route);
+        }
+        return routes;
+    }
+
+    private RouteSettings ReadRoute(Section section, List<string> intakes)
+    {
+        var from = section.Texts("from", $"the name of a mount, or {ReceiveSettings.Name}");
+        foreach (var unknown in from?.Where(t => !intakes.Contains(t.Text)) ?? [])
+            _problems.Add(unknown, $"{section.Path("from")} is '{unknown.Text}', which is no intake of this file;"
+                + (Nearest.To(unknown.Text, intakes) is { } near ? $" did you mean '{near}'?" : "") + $" known: {string.Join(", ", intakes)}");
+        foreach (var pattern in section.Texts("match", "a pattern such as *.log") ?? [])
+            if (pattern.Text.EndsWith('/'))
+                _problems.Add(pattern, $"{section.Path("match")} is '{pattern.Text}', which no file can match; expected {pattern.Text}** for all files below");
+        ForwardSettings? forward = null;
+        FileSettings? file = null;
+        if (section.Require("to", "forward, or file, or both") is { } written)
+        {
+            var to = new Section(written, section.Path("to"), _problems, OutputKeys);
+            forward = to.Find("forward") is { } f ? ReadForward(new Section(f, to.Path("forward"), _problems, ForwardKeys)) : null;
+            file = to.Find("file") is { } o ? ReadFile(new Section(o, to.Path("file"), _problems, FileKeys)) : null;
+            if (forward is null && file is null && written is WrittenMapping { Entries: [] })
+                _problems.Add(written, $"{to.Name} is empty; expected forward, or file, or both");
+        }
+        var names = from?.Select(t => t.Text).Distinct(StringComparer.Ordinal).ToList() ?? intakes;
+        var output = (forward, file) switch { ({ }, { }) => "", ({ }, null) => "-forward", _ => "-file" };
+        var name = section.Value("name", (from is null ? "all" : string.Join('-', names)) + output, "a name of letters, digits, '-', '_' and '.', at most 64",
+            static (string t, out string v) => IsName(v = t));
+        return new RouteSettings(name, names, section.Texts("match", "a pattern")?.Select(t => t.Text).ToList() ?? [], forward, file);
+    }
+
+    private ForwardSettings ReadForward(Section section)
+    {
+        const string Expected = "a list of receivers, each HOST or HOST:PORT";
+        var servers = new List<HostPort>();
+        if (section.Require("servers", Expected) is { } node)
+        {
+            foreach (var text in section.Texts("servers", Expected) ?? [])
+                if (!HostPort.TryParse(text.Text, out var server))
+                    section.Expect(text, "servers", "HOST or HOST:PORT");
+                else if (servers.Contains(server))
+                    _problems.Add(text, $"{section.Path("servers")} names {server} twice");
+                else
+                    servers.Add(server);
+            if (node is WrittenList { Items: [] })
+                section.Expect(node, "servers", Expected);
+        }
+        return new ForwardSettings(servers, section.Choice("deliver", "random", ("random", "random")));
+    }
+
+    private FileSettings ReadFile(Section section)
+    {
+        var path = "";
+        if (section.Require("path", "the file to append to, or a pattern such as /logs/{host}/{path}") is { } node)
+        {
+            path = FullPath(section, "path", node);
+            _outputs.Add((path, section.Path("path"), node));
+            if (OutputFormat.FirstUnknownPlaceholder(path) is { } placeholder)
+                section.Expect(node, "path", $"only {{host}}, {{path}} and {{file}} in braces, not {placeholder}");
+            else if (path.EndsWith('/'))
+                section.Expect(node, "path", "a file, not a directory: add {path} or a file name");
+        }
+        var format = section.Text("format", FileSettings.DefaultFormat, "a format such as \"%T %H %L\"");
+        if (OutputFormat.CheckFormat(format) is { } wrongFormat)
+            section.Expect(section.Find("format")!, "format", wrongFormat);
+        var time = section.Text("time", FileSettings.DefaultTime, "a time layout such as \"%F %T\"");
+        if (OutputFormat.CheckTime(time) is { } wrongTime)
+            section.Expect(section.Find("time")!, "time", wrongTime);
+        return new FileSettings(path, format, time);
+    }
+
+    // Relative paths are meant from the configuration file's own directory, so that they mean the same wherever the program is started.
+    private string FullPath(Section section, string key, WrittenNode node)
+    {
+        if (node is WrittenText { Text: not "" } text && !text.Text.Contains('\0', StringComparison.Ordinal))
+        {
+            var full = Path.GetFullPath(text.Text, _folder);
+            return full.Length > 1 && key is not "path" ? full.TrimEnd('/') : full;
+        }
+        section.Expect(node, key, "a path");
+        return "";
+    }
+
+    private void CheckNotBelow(MountSettings mount, string path, string what, WrittenNode at)
+    {
+        if (mount.At is not "" && (path + "/").StartsWith(mount.At.TrimEnd('/') + "/", StringComparison.Ordinal))
+            _problems.Add(at, $"{what} {path} lies in mount {mount.Name} ({mount.At}); it must be outside of every mount");
+    }
+
+    private static bool IsName(string text) =>
+        text.Length is > 0 and <= 64 && char.IsAsciiLetterOrDigit(text[0]) && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.');
+}

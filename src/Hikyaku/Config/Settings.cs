@@ -1,0 +1,90 @@
+using Hikyaku.Log;
+
+namespace Hikyaku.Config;
+
+/// <summary>A configuration as meant: complete, checked, immutable.</summary>
+internal sealed record Settings
+{
+    /// <summary>Absolute path of the configuration file.</summary>
+    public required string File { get; init; }
+
+    /// <summary>Absolute path of the state directory.</summary>
+    public required string State { get; init; }
+
+    /// <summary>The name this host's lines carry.</summary>
+    public required string Host { get; init; }
+
+    public required IReadOnlyList<MountSettings> Mounts { get; init; }
+
+    /// <summary>Null when nothing is received.</summary>
+    public required ReceiveSettings? Receive { get; init; }
+
+    public required IReadOnlyList<RouteSettings> Routes { get; init; }
+
+    /// <summary>What the user should know though nothing is wrong; each a whole sentence.</summary>
+    public required IReadOnlyList<string> Notices { get; init; }
+}
+
+/// <summary>How durable an answer is, and what happens when the log is full.</summary>
+internal sealed record LogPolicy(CommitLevel Commit, TimeSpan Interval, long QuotaBytes, WhenFull WhenFull)
+{
+    public static LogPolicy Default { get; } = new(CommitLevel.Process, TimeSpan.Zero, 1L << 30, WhenFull.Refuse);
+}
+
+/// <param name="At">Absolute path of the mounted directory; empty when only the command line can say it and has not.</param>
+/// <param name="KeepAll">True: what is written can be read back. False: nothing is kept.</param>
+internal sealed record MountSettings(string Name, string At, bool KeepAll, LogPolicy Log);
+
+internal sealed record ReceiveSettings(HostPort Listen, LogPolicy Log)
+{
+    /// <summary>The receiver's name among the intakes and of its log.</summary>
+    public const string Name = "receive";
+}
+
+/// <param name="From">Names of mounts, or <see cref="ReceiveSettings.Name"/>; never empty.</param>
+/// <param name="Match">Globs on the path as opened; empty matches everything.</param>
+internal sealed record RouteSettings(string Name, IReadOnlyList<string> From, IReadOnlyList<string> Match, ForwardSettings? Forward, FileSettings? File);
+
+internal sealed record ForwardSettings(IReadOnlyList<HostPort> Servers, string Deliver);
+
+/// <param name="Path">Absolute; with {host}, {path} or {file} one file per source, else one for all.</param>
+internal sealed record FileSettings(string Path, string Format, string Time)
+{
+    public const string DefaultFormat = "%L";
+    public const string DefaultTime = "%F %T";
+}
+
+/// <summary>A host name or address with a port.</summary>
+internal readonly record struct HostPort(string Host, int Port)
+{
+    public const int ForwardPort = 24224;
+
+    /// <summary>Reads <c>host</c>, <c>host:port</c>, <c>address</c> or <c>[v6 address]:port</c>.</summary>
+    public static bool TryParse(string text, out HostPort result)
+    {
+        result = default;
+        var port = ForwardPort;
+        var host = text;
+        var colon = text.LastIndexOf(':');
+        if (text.StartsWith('['))
+        {
+            var close = text.IndexOf(']', StringComparison.Ordinal);
+            if (close < 2 || (close != text.Length - 1 && colon != close + 1))
+                return false;
+            host = text[1..close];
+            colon = colon > close ? colon : -1;
+        }
+        else if (colon >= 0 && text.IndexOf(':', StringComparison.Ordinal) == colon)
+            host = text[..colon];
+        else
+            colon = -1;
+        if (colon >= 0 && (!int.TryParse(text.AsSpan(colon + 1), System.Globalization.NumberStyles.None, null, out port) || port is 0 or > 65535))
+            return false;
+        if (host.Length is 0 or > 253 || Uri.CheckHostName(host) is UriHostNameType.Unknown)
+            return false;
+        result = new HostPort(host, port);
+        return true;
+    }
+
+    public override string ToString() => Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
+}

@@ -1,0 +1,38 @@
+using System.Text.Json;
+using Hikyaku.Config;
+using Xunit;
+
+namespace Hikyaku.Tests.Config;
+
+public sealed class SchemaTests
+{
+    [Fact]
+    public void The_schema_for_editors_knows_the_same_keys_as_the_program()
+    {
+        using var schema = JsonDocument.Parse(File.ReadAllText(Path.Join(Repository(), "docs/hikyaku.schema.json")));
+        var root = schema.RootElement;
+        var definitions = root.GetProperty("$defs");
+        AssertKeys(NativeFile.TopKeys, root);
+        AssertKeys(NativeFile.MountKeys, definitions.GetProperty("mount"));
+        AssertKeys(NativeFile.ReceiveKeys, root.GetProperty("properties").GetProperty("receive"));
+        AssertKeys(NativeFile.RouteKeys, definitions.GetProperty("route"));
+        var to = definitions.GetProperty("route").GetProperty("properties").GetProperty("to");
+        AssertKeys(NativeFile.OutputKeys, to);
+        AssertKeys(NativeFile.ForwardKeys, to.GetProperty("properties").GetProperty("forward"));
+        AssertKeys(NativeFile.FileKeys, to.GetProperty("properties").GetProperty("file"));
+    }
+
+    private static void AssertKeys(string[] known, JsonElement described)
+    {
+        Assert.Equal(known.Order(StringComparer.Ordinal), described.GetProperty("properties").EnumerateObject().Select(p => p.Name).Order(StringComparer.Ordinal));
+        Assert.False(described.GetProperty("additionalProperties").GetBoolean());
+    }
+
+    private static string Repository()
+    {
+        var folder = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Join(folder, "Hikyaku.slnx")))
+            folder = Path.GetDirectoryName(folder.TrimEnd('/')) ?? throw new InvalidOperationException("not inside the repository");
+        return folder;
+    }
+}
