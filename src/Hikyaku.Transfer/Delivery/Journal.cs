@@ -21,6 +21,9 @@ internal sealed class Journal : IDisposable
     private const byte KindBase = 1, KindChunk = 2, KindAcknowledge = 3;
     private const int HeaderBytes = 9; // u32 length of the body, u32 CRC32C of kind and body, u8 kind
     private const int CompactBytes = 1 << 20;
+
+    // Allocated ahead: a full disk must not keep lines from leaving, for it is their leaving that frees it.
+    private const int AllocatedBytes = 4 << 20;
     private const int ClockShift = 16; // 65,536 chunks a millisecond before a number could be met twice
 
     private readonly string _path;
@@ -75,15 +78,25 @@ internal sealed class Journal : IDisposable
         return journal;
     }
 
-    /// <summary>Writes the chunk, and all acknowledgements so far, in one call.</summary>
+    /// <summary>Writes the chunk, and all acknowledgements so far, in one call. Throws IOException and has then done nothing.</summary>
     public void Append(Chunk chunk, ReadOnlySpan<byte> note)
     {
         var entry = new JournaledChunk(chunk.Number, chunk.From, chunk.To, chunk.Lines, chunk.Bytes, note.ToArray(), chunk.Tails.Written.ToArray());
-        _open.Enqueue(entry);
+        var before = _pending.Length;
         Add(_pending, entry);
-        Flush();
-        if (_sync)
-            RandomAccess.FlushToDisk(_file);
+        try
+        {
+            Flush();
+            if (_sync)
+                RandomAccess.FlushToDisk(_file);
+        }
+        catch (IOException)
+        {
+            _pending.Truncate(Math.Min(before, _pending.Length));
+            throw;
+        }
+
+        _open.Enqueue(entry);
     }
 
     /// <summary>The lowest open chunk is delivered. Becomes durable with the next <see cref="Append"/> or <see cref="Flush"/>.</summary>
@@ -100,21 +113,30 @@ internal sealed class Journal : IDisposable
     {
         if (_pending.Length == 0)
             return;
-        if (_length + _pending.Length > CompactBytes && _length > 0)
-        {
-            Rewrite();
-            return;
-        }
-
         RandomAccess.Write(_file, _pending.Written, _length);
         _length += _pending.Length;
         _pending.Clear();
+        if (_length > CompactBytes)
+            TryCompact();
     }
 
     public void Dispose()
     {
         Flush();
         _file.Dispose();
+    }
+
+    // On a full disk the old file goes on growing; its next acknowledgement tries again.
+    private void TryCompact()
+    {
+        try
+        {
+            Rewrite();
+        }
+        catch (IOException)
+        {
+            _pending.Clear();
+        }
     }
 
     private void Rewrite()
@@ -125,7 +147,13 @@ internal sealed class Journal : IDisposable
             Add(_pending, chunk);
 
         var next = _path + ".new";
-        var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite };
+        var options = new FileStreamOptions
+        {
+            Mode = FileMode.Create,
+            Access = FileAccess.ReadWrite,
+            PreallocationSize = AllocatedBytes,
+            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+        };
         using (var stream = new FileStream(next, options))
         {
             stream.Write(_pending.Written);

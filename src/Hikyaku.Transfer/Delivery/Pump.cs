@@ -37,6 +37,7 @@ internal sealed class Pump : IAsyncDisposable
     private int _inFlightCount;
     private long _inFlightLines;
     private long _unreadable;
+    private string _problem = "";
 
     public Pump(PumpSettings settings, LineReader reader, Output output, LogTail tail, Guid boot, TimeProvider time, Action<string> report)
     {
@@ -71,10 +72,10 @@ internal sealed class Pump : IAsyncDisposable
                 continue;
             }
 
-            // Arm first, look second: a record appended after the look pulses the signal.
             var read = _reader.Fill(chunk, 0);
-            if (!chunk.IsFull && !read)
+            if (!read && chunk.Lines == 0 && !chunk.IsFull)
             {
+                // Arm first, look second: a record appended after this look pulses the signal. While lines gather the clock does.
                 _tail.Arm();
                 read = _reader.Fill(chunk, 0);
             }
@@ -88,7 +89,7 @@ internal sealed class Pump : IAsyncDisposable
             }
             else if (chunk.IsFull || !read)
             {
-                await _signal.WaitAsync(chunk.Lines > 0 ? wait : IdleWait(), cancel);
+                await _signal.WaitAsync(chunk.Lines == 0 ? IdleWait() : wait < GatherTime ? wait : GatherTime, cancel);
             }
         }
     }
@@ -190,11 +191,23 @@ internal sealed class Pump : IAsyncDisposable
         _note.Clear();
         if (!chunk.TryWriteNote(_note))
             return false;
-        chunk.Number = _number++;
+        chunk.Number = _number;
         chunk.From = NextFrom;
         chunk.To = _reader.Position;
+        chunk.Tails.Clear();
         _reader.SaveTails(chunk.Tails);
-        _journal.Append(chunk, _note.Written);
+        try
+        {
+            _journal.Append(chunk, _note.Written);
+        }
+        catch (IOException e)
+        {
+            Blame(e);
+            return false;
+        }
+
+        _problem = "";
+        _number++;
         Start(chunk);
         return true;
     }
@@ -230,11 +243,27 @@ internal sealed class Pump : IAsyncDisposable
         var position = _journal.Base.Position;
         if (position <= _cursor || (!force && _time.GetElapsedTime(_lastCursor) < CursorTime))
             return;
-        if (_settings.Sync)
-            _output.Sync();
-        _journal.Flush();
-        Cursor.Write(_cursorPath, position);
-        Volatile.Write(ref _cursor, position);
         _lastCursor = _time.GetTimestamp();
+        try
+        {
+            if (_settings.Sync)
+                _output.Sync();
+            _journal.Flush();
+            Cursor.Write(_cursorPath, position);
+        }
+        catch (Exception e) when (e is IOException or LogException)
+        {
+            Blame(e);
+            return;
+        }
+
+        Volatile.Write(ref _cursor, position);
+    }
+
+    private void Blame(Exception e)
+    {
+        if (!string.Equals(_problem, e.Message, StringComparison.Ordinal))
+            _report($"{_cursorPath}: cannot be kept up to date: {e.Message}; lines wait in the log, trying again");
+        _problem = e.Message;
     }
 }
