@@ -20,7 +20,9 @@ public sealed class ForwardServer(MessageReceived receive, Action<string> report
     private const int BufferBytes = 64 * 1024;
     private const int BufferBytesKept = 1024 * 1024;
 
-    // Something that is not Forward (HTTP, TLS, SSH) looks like a run of small integers.
+    private const byte TlsHandshake = 0x16;
+
+    // Something that is not Forward (HTTP, SSH) looks like a run of small integers.
     private const int IgnoredMax = 8;
 
     private static readonly TimeSpan LastAckGrace = TimeSpan.FromSeconds(1);
@@ -72,6 +74,8 @@ public sealed class ForwardServer(MessageReceived receive, Action<string> report
                 {
                     if (first && buffer[start] is (byte)'[' or (byte)'{')
                         return "sends JSON; this receiver takes MessagePack";
+                    if (first && buffer[start] == TlsHandshake)
+                        return "sends TLS; this receiver takes plain TCP";
                     first = false;
                     var kind = message.Parse(buffer.AsMemory(start, end - start));
                     if (kind == MessageKind.Malformed)

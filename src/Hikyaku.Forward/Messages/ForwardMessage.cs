@@ -39,7 +39,7 @@ public sealed class ForwardMessage(int messageBytesMax = ForwardMessage.BytesMax
     /// <summary>64 MiB for the entries, and one more for what is around them.</summary>
     public const int BytesMaxDefault = 65 * 1024 * 1024;
 
-    private readonly ByteBuffer own = new(entriesBytesMax);
+    private readonly ByteBuffer own = new(entriesBytesMax + Gzip.EndLength);
     private ValueScan scan = new();
 
     /// <summary>The outcome of the latest <see cref="Parse"/>.</summary>
@@ -241,7 +241,7 @@ public sealed class ForwardMessage(int messageBytesMax = ForwardMessage.BytesMax
             return MessageKind.PackedForward;
         if (!compressed.SequenceEqual("gzip"u8))
             return Malformed($"unknown compression {Printable.Text(compressed)}");
-        if (Gzip.Unpack(Entries, own) is { } problem)
+        if (Gzip.Unpack(Entries.Span, own, entriesBytesMax) is { } problem)
             return Malformed(problem);
         Entries = own.WrittenMemory;
         return MessageKind.CompressedPackedForward;

@@ -1,36 +1,62 @@
+using System.Buffers;
 using System.IO.Compression;
-using System.Runtime.InteropServices;
 
 namespace Hikyaku.Forward;
 
 /// <summary>Decompression of entries: any number of gzip members, one after the other.</summary>
 internal static class Gzip
 {
-    /// <summary>Appends what <paramref name="packed"/> unpacks to, at most the room that <paramref name="to"/> has. Returns what is wrong with it, or null.</summary>
-    public static string? Unpack(ReadOnlyMemory<byte> packed, ByteBuffer to)
+    // The framework's decompressor takes data that is broken off, or followed by rubbish, for complete. So a member of our
+    // own is put behind it: only if its content comes out at the end was everything before it whole.
+    private static ReadOnlySpan<byte> EndMember =>
+    [
+        0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xff,
+        0x01, 0x08, 0x00, 0xf7, 0xff, 0xc1, 0x68, 0x69, 0x6b, 0x79, 0x61, 0x6b, 0x75,
+        0x52, 0xfb, 0x2a, 0x53, 0x08, 0x00, 0x00, 0x00,
+    ];
+
+    private static ReadOnlySpan<byte> End => EndMember.Slice(15, EndLength);
+
+    /// <summary>Bytes of room that <see cref="Unpack"/> wants beyond the limit.</summary>
+    public const int EndLength = 8;
+
+    /// <summary>Appends what <paramref name="packed"/> unpacks to, at most <paramref name="limit"/> bytes. Returns what is wrong with it, or null.</summary>
+    public static string? Unpack(ReadOnlySpan<byte> packed, ByteBuffer to, int limit)
     {
-        if (!MemoryMarshal.TryGetArray(packed, out var array))
-            array = new ArraySegment<byte>(packed.ToArray());
-        using var source = new MemoryStream(array.Array!, array.Offset, array.Count, writable: false);
-        using var gzip = new GZipStream(source, CompressionMode.Decompress);
+        var length = packed.Length + EndMember.Length;
+        var input = ArrayPool<byte>.Shared.Rent(length);
         try
         {
+            packed.CopyTo(input);
+            EndMember.CopyTo(input.AsSpan(packed.Length));
+            using var source = new MemoryStream(input, 0, length, writable: false);
+            using var gzip = new GZipStream(source, CompressionMode.Decompress);
+            var before = to.Length;
             while (true)
             {
-                // One byte more than the limit is asked for, to tell full from over.
-                var room = to.Maximum - to.Length;
+                var room = before + limit + EndLength - to.Length;
                 if (room == 0)
-                    return gzip.ReadByte() < 0 ? null : $"gzip data that unpacks to more than {to.Maximum} bytes";
+                    break;
                 var span = to.GetSpan(Math.Min(room, 4096));
-                var read = gzip.Read(span);
+                var read = gzip.Read(span[..Math.Min(room, span.Length)]);
                 if (read == 0)
-                    return null;
+                    break;
                 to.Advance(read);
             }
+            if (to.Written[before..].EndsWith(End) && gzip.ReadByte() < 0)
+            {
+                to.Truncate(to.Length - EndLength);
+                return null;
+            }
+            return to.Length == before + limit + EndLength ? $"gzip data that unpacks to more than {limit} bytes" : "gzip data that is broken off";
         }
         catch (InvalidDataException)
         {
             return "gzip data that is broken";
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(input);
         }
     }
 }
