@@ -1,0 +1,173 @@
+using Hikyaku.Fuse;
+using Hikyaku.Log;
+
+namespace Hikyaku.Mount;
+
+/// <summary>How serving a mount ended.</summary>
+public enum MountEnd
+{
+    /// <summary>Somebody unmounted it.</summary>
+    Unmounted,
+
+    /// <summary>The connection was aborted: programs get errors, and the mount point is still to be unmounted.</summary>
+    Aborted,
+
+    /// <summary>Asked to stop; a successor may go on.</summary>
+    Cancelled,
+}
+
+/// <summary>The process that serves one mount. It may be killed at any instant; a successor with the same options goes on.</summary>
+public static unsafe class MountProcess
+{
+    private const int BlockedRetryMs = 20;
+
+    /// <summary>
+    /// Serves the mount until it is unmounted or aborted, or until cancelled; after a cancellation one more request may be taken, as
+    /// the thread that waits in the kernel cannot be called back, so the process should end then.
+    /// </summary>
+    /// <exception cref="MountException">The state or the doorbell cannot be used.</exception>
+    /// <exception cref="LogException">The log cannot be used.</exception>
+    /// <exception cref="FuseException">The device cannot be used, or the kernel cannot send requests again.</exception>
+    public static MountEnd Run(MountOptions options, CancellationToken cancellation)
+    {
+        var report = options.Report ?? (static _ => { });
+        var negotiation = FuseNegotiation.Parse(options.Negotiation);
+        var device = FuseDevice.FromDescriptor(options.DeviceFd);
+        var storage = new FileLogStorage(options.LogDirectory);
+        var keeps = options.Keep == Keep.All;
+        MountState? state = null;
+        var log = LogWriter.Open(storage, options.Log with { Floor = () => Floor(state, keeps), Report = options.Log.Report ?? report });
+        Libc.MakeDirectory(options.StateDirectory);
+        var path = Path.Combine(options.StateDirectory, "state");
+        state = MountState.TryOpen(path);
+        if (state is null && !options.Fresh)
+            throw new MountException($"{path} is missing or of another version: this mount cannot be gone on with, only unmounted");
+        var doorbell = options.DoorbellPath is null || options.DoorbellFd < 0 ? null : new Doorbell(options.DoorbellPath, options.DoorbellFd);
+        options.Counters.Log = log;
+        options.Counters.CommitLevel = options.CommitLevel;
+
+        var serving = new Serving(device, log, storage, doorbell, options, report);
+        if (options.Fresh || state is null)
+            state = serving.Begin(path, state);
+        var end = serving.Serve(state, negotiation, cancellation);
+        // A thread may still be on its way back from the kernel and use all of this; the process is to end anyway.
+        if (end == MountEnd.Cancelled)
+            return end;
+        options.Counters.Log = null;
+        log.Dispose();
+        state.Dispose();
+        doorbell?.Dispose();
+        return end;
+    }
+
+    private static ulong Floor(MountState? state, bool keeps) =>
+        state is null ? 1 : Math.Min(keeps ? Volatile.Read(ref state.Header->Kept) : ulong.MaxValue, Volatile.Read(ref state.Header->Answered) + 1);
+
+    /// <summary>What both the first process of a mount and its successors do.</summary>
+    private sealed class Serving(FuseDevice device, LogWriter log, ILogStorage storage, Doorbell? doorbell, MountOptions options, Action<string> report)
+    {
+        /// <summary>Brings an earlier mount to its end and begins a new one.</summary>
+        public MountState Begin(string path, MountState? old)
+        {
+            // Microseconds of now: above every number given out before, even if the state was lost.
+            var nextHandle = (ulong)(Libc.Now() / 1000);
+            if (old is not null)
+            {
+                nextHandle = Math.Max(nextHandle, old.Header->NextHandle);
+                old.Header->Kept = Math.Min(old.Header->Kept, log.NextSequence);
+                using var underneath = new Underneath(options.DirectoryFd, new NodeTable(old));
+                using var keeper = new Keeper(storage, old, options.Keep, options.Counters, report);
+                Tree(old, underneath, keeper, out _).Finish(report);
+            }
+            var state = MountState.Create(path, nextHandle);
+            state.Header->Kept = log.NextSequence;
+            state.Header->Answered = log.NextSequence - 1;
+            return state;
+        }
+
+        public MountEnd Serve(MountState state, FuseNegotiation negotiation, CancellationToken cancellation)
+        {
+            var nodes = new NodeTable(state);
+            if (Underneath.StatTop(options.DirectoryFd, out var top) is var error and < 0)
+                throw new MountException($"the directory under the mount '{options.Name}' cannot be read: {Errno.Text(-error)}");
+            if (!nodes.PlantRoot(top))
+                throw new MountException($"no room on the disk for the state of the mount '{options.Name}'");
+            var underneath = new Underneath(options.DirectoryFd, nodes);
+            var keeper = new Keeper(storage, state, options.Keep, options.Counters, report);
+            var tree = Tree(state, underneath, keeper, out var committer);
+            if (options.Fresh)
+                tree.RemoveLeftovers();
+            else
+                tree.Restore(storage);
+            keeper.Start();
+            committer.Start();
+            if (!options.Fresh)
+                device.SendResend();
+            options.Ready?.Invoke();
+
+            var session = new FuseSession(device, negotiation, tree);
+            var end = Loop(session, tree, cancellation);
+            keeper.Stop();
+            committer.Stop();
+            if (end == MountEnd.Cancelled)
+                return end;
+            session.Dispose();
+            keeper.Dispose();
+            underneath.Dispose();
+            return end;
+        }
+
+        private MountedDirectory Tree(MountState state, Underneath underneath, Keeper keeper, out Committer committer)
+        {
+            MountedDirectory? tree = null;
+            var interval = options.CommitLevel == CommitLevel.Interval ? options.CommitInterval : TimeSpan.Zero;
+            committer = new Committer(device, log, state, interval, () => tree?.CountDropped(), report);
+            return tree = new MountedDirectory(
+                device, log, state, underneath, new HandleTable(state, underneath.Nodes), keeper, committer, doorbell, options);
+        }
+
+        // The thread that waits in the kernel cannot be called back, so it is one that may be left behind.
+        private MountEnd Loop(FuseSession session, MountedDirectory tree, CancellationToken cancellation)
+        {
+            var end = new TaskCompletionSource<MountEnd>(TaskCreationOptions.RunContinuationsAsynchronously);
+            var reader = new Thread(() =>
+            {
+                try
+                {
+                    end.TrySetResult(ReadAll(session, tree, cancellation));
+                }
+                catch (Exception e)
+                {
+                    end.TrySetException(e);
+                }
+            }) { Name = "mount", IsBackground = true };
+            reader.Start();
+            using var registration = cancellation.Register(() => end.TrySetResult(MountEnd.Cancelled));
+            return end.Task.GetAwaiter().GetResult();
+        }
+
+        private MountEnd ReadAll(FuseSession session, MountedDirectory tree, CancellationToken cancellation)
+        {
+            while (!cancellation.IsCancellationRequested)
+            {
+                if (tree.HasBlocked)
+                {
+                    tree.RetryBlocked();
+                    var waiting = new Libc.PollFd { Descriptor = device.Descriptor, Events = Libc.POLLIN };
+                    if (tree.HasBlocked && Libc.Poll(&waiting, 1, BlockedRetryMs) == 0)
+                        continue;
+                }
+                switch (session.RunOne())
+                {
+                    case FuseReadResult.Unmounted:
+                        return MountEnd.Unmounted;
+                    case FuseReadResult.Aborted:
+                        return MountEnd.Aborted;
+                    default:
+                        continue;
+                }
+            }
+            return MountEnd.Cancelled;
+        }
+    }
+}

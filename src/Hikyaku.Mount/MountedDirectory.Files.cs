@@ -1,0 +1,330 @@
+using System.Runtime.CompilerServices;
+using Hikyaku.Fuse;
+using Hikyaku.Log;
+
+namespace Hikyaku.Mount;
+
+/// <summary>This part: open files.</summary>
+internal sealed unsafe partial class MountedDirectory
+{
+    private const OpenReplyFlags OpenReply = OpenReplyFlags.DirectIO | OpenReplyFlags.NoFlush;
+
+    public override int Open(in FuseRequest request, in OpenIn args, FuseReply reply)
+    {
+        var node = _nodes.Find(request.NodeId, out var slot);
+        if (node is null)
+            return -Errno.ESTALE;
+        if (!node->IsRegular)
+            return node->IsDirectory ? -Errno.EISDIR : -Errno.ENXIO;
+        var handle = request.Resent ? _handles.FindByRequest(request.Unique) : null;
+        if (handle is null)
+        {
+            var fd = _underneath.Open(slot, (int)args.Flags & Libc.O_ACCMODE);
+            if (fd < 0)
+                return fd;
+            var error = Take(request, slot, args.Flags, fd, out handle);
+            if (error < 0)
+                return error;
+        }
+        var answer = reply.Open(handle!.KernelHandle, OpenReply);
+        return (args.Flags & Libc.O_TRUNC) == 0 ? answer : EmptyAndAnswer(request.RawUnique, handle, reply.Payload[..answer].ToArray());
+    }
+
+    public override int Create(in FuseRequest request, in CreateIn args, ReadOnlySpan<byte> name, FuseReply reply)
+    {
+        ref var operation = ref _state.Header->Operation;
+        if (IsAnswered(request, reply, out var answer))
+        {
+            // The answer may have been saved before the file that was there already was emptied.
+            return (args.Flags & Libc.O_TRUNC) != 0 && operation.Target != 0 && answer > 0 && _handles.FindByRequest(request.Unique) is { } opened
+                ? EmptyAndAnswer(request.RawUnique, opened, reply.Payload[..answer].ToArray())
+                : answer;
+        }
+        if (HiddenName.Is(name))
+            return -Errno.EPERM;
+        if (_nodes.Find(request.NodeId, out var parent) is null)
+            return -Errno.ESTALE;
+        var directory = _underneath.Enter(parent);
+        if (directory < 0)
+            return directory;
+        var text = stackalloc byte[NodeSlot.NameMax + 1];
+        Terminate(name, text);
+        var exists = Underneath.Stat(directory, text, out var file) == 0;
+        // Anything but a file has come there behind the kernel's back: it looks again.
+        if (exists && (file.Mode & 0xf000) != 0x8000)
+            return -Errno.ESTALE;
+        Begin(request, exists ? file.Inode : 0, 0);
+        var existed = operation.Target != 0;
+        if (existed && (args.Flags & Libc.O_EXCL) != 0)
+            return End(-Errno.EEXIST);
+        const int ours = 0x180; // 0600 until the owner is set.
+        var fd = Libc.OpenAt(
+            directory, text,
+            ((int)args.Flags & Libc.O_ACCMODE) | (existed ? 0 : Libc.O_CREAT) | Libc.O_NOFOLLOW | Libc.O_CLOEXEC | Libc.O_NONBLOCK, ours);
+        if (fd < 0)
+            return End(-Libc.Error);
+        if (!existed)
+            Own(directory, text, args.Mode & 0xfff, request, parent);
+        answer = Entry(directory, parent, text, name, reply, out var slot);
+        if (answer < 0)
+        {
+            _ = Libc.Close(fd);
+            return End(answer);
+        }
+        var handle = _handles.FindByRequest(request.Unique);
+        if (handle is not null)
+            _ = Libc.Close(fd);
+        else if (Take(request, slot, args.Flags, fd, out handle) is var error and < 0)
+            return End(error);
+        Unsafe.WriteUnaligned(
+            ref reply.Payload[Unsafe.SizeOf<EntryOut>()], new OpenOut { Handle = handle!.KernelHandle, OpenFlags = OpenReply });
+        answer = End(Unsafe.SizeOf<EntryOut>() + Unsafe.SizeOf<OpenOut>(), reply);
+        return existed && (args.Flags & Libc.O_TRUNC) != 0
+            ? EmptyAndAnswer(request.RawUnique, handle, reply.Payload[..answer].ToArray())
+            : answer;
+    }
+
+    public override int Release(in FuseRequest request, in ReleaseIn args)
+    {
+        var handle = _handles.Find(args.Handle);
+        if (handle is null)
+            return 0;
+        Release(handle);
+        return 0;
+    }
+
+    public override int Flush(in FuseRequest request, in FlushIn args) => 0;
+
+    public override int Read(in FuseRequest request, in ReadIn args, FuseReply reply)
+    {
+        var handle = _handles.Find(args.Handle);
+        if (handle is null || !handle.Readable)
+            return -Errno.EBADF;
+        if (!_keeps)
+            return -Errno.ENODATA;
+        if (handle.Descriptor < 0)
+            return -Errno.ESTALE;
+        var (unique, offset, size) = (request.RawUnique, (long)args.Offset, reply.Payload.Length);
+        _keeper.Post(IsAhead(handle.Node) ? handle.Node->LastSequence : 0, _ =>
+        {
+            // When not everything could be kept, what could is shown.
+            var buffer = ReadBuffer(size);
+            nint length;
+            fixed (byte* start = buffer)
+            {
+                while ((length = Libc.PRead(handle.Descriptor, start, (nuint)size, offset)) < 0 && Libc.Error == Errno.EINTR)
+                {
+                }
+            }
+            if (length < 0)
+                _device.ReplyError(unique, Libc.Error);
+            else
+                _device.Reply(unique, buffer.AsSpan(0, (int)length));
+        });
+        return Deferred;
+    }
+
+    public override int FSync(in FuseRequest request, in FSyncIn args)
+    {
+        var handle = _handles.Find(args.Handle);
+        if (handle is null)
+            return -Errno.EBADF;
+        var (unique, keeps) = (request.RawUnique, _keeps);
+        _keeper.Post(handle.Node->LastSequence, error =>
+        {
+            if (error != 0)
+            {
+                _device.ReplyError(unique, error);
+                return;
+            }
+            _committer.Post(error =>
+            {
+                if (error == 0 && keeps && handle.Descriptor >= 0 && Libc.FDataSync(handle.Descriptor) != 0)
+                    error = Libc.Error;
+                Answer(unique, error);
+            });
+        });
+        return Deferred;
+    }
+
+    public override int FAllocate(in FuseRequest request, in FAllocateIn args)
+    {
+        var handle = _handles.Find(args.Handle);
+        if (handle is null || handle.Descriptor < 0)
+            return -Errno.EBADF;
+        if (!_keeps)
+            return -Errno.EOPNOTSUPP;
+        var (unique, mode, offset, length, upto) = (request.RawUnique, (int)args.Mode, (long)args.Offset, (long)args.Length, handle.Node->LastSequence);
+        _keeper.Post(upto, error =>
+        {
+            if (error == 0 && Libc.FAllocate(handle.Descriptor, mode, offset, length) != 0)
+                error = Libc.Error;
+            if (error == 0 && Underneath.Stat(handle.Descriptor, out var file) == 0)
+                handle.Node->Size = (long)file.Size;
+            Answer(unique, error);
+        });
+        return Deferred;
+    }
+
+    private int Take(in FuseRequest request, uint slot, uint flags, int fd, out OpenHandle? handle)
+    {
+        handle = null;
+        Span<byte> path = stackalloc byte[HandleSlot.PathMax];
+        var length = _underneath.PathOf(slot, path);
+        if (length >= 0)
+        {
+            var process = _processes.Resolve(request.Pid, Libc.Now());
+            var source = SourceOf(path[..length]);
+            handle = _handles.Take(slot, flags, request.Unique, request.Pid, process, source, FreeBelow);
+        }
+        if (handle is null)
+        {
+            _ = Libc.Close(fd);
+            return length < 0 ? length : -Errno.ENFILE;
+        }
+        handle.Descriptor = fd;
+        _keeper.Add(handle);
+        _counters.OpensCount++;
+        return 0;
+    }
+
+    // Closed handles with records below this sequence are no longer needed.
+    private ulong FreeBelow => _keeps ? _keeper.Kept : ulong.MaxValue;
+
+    private void Release(OpenHandle handle)
+    {
+        _handles.Leave(handle);
+        if (handle.Node->Hidden != 0 && _handles.Of(handle.NodeIndex) is null)
+        {
+            RemoveHidden(handle.NodeIndex);
+            _nodes.Detach(handle.NodeIndex, fileIsGone: true);
+        }
+        if (!handle.Wrote)
+        {
+            CloseNow(handle);
+            return;
+        }
+        handle.State->Use = HandleUse.Released;
+        _released.Enqueue(handle);
+        AppendCloses();
+        _handles.FreeClosed(FreeBelow);
+    }
+
+    private void CloseNow(OpenHandle handle)
+    {
+        _keeper.Remove(handle);
+        if (handle.Descriptor >= 0)
+            _ = Libc.Close(handle.Descriptor);
+        handle.Descriptor = -1;
+        _handles.Free(handle);
+    }
+
+    // A file opened with O_TRUNC: nothing of what was written before may come after.
+    private int EmptyAndAnswer(ulong rawUnique, OpenHandle handle, byte[] reply)
+    {
+        var node = handle.Node;
+        if (!_keeps)
+        {
+            node->Size = 0;
+            node->Modified = Libc.Now();
+            node->LastSequence = Math.Max(node->LastSequence, 1);
+            _device.Reply(rawUnique, reply);
+            return Deferred;
+        }
+        var upto = node->LastSequence;
+        _keeper.Post(upto, error =>
+        {
+            error = Resize(handle.Descriptor, node, 0, upto, error);
+            if (error == 0)
+                _device.Reply(rawUnique, reply);
+            else
+                _device.ReplyError(rawUnique, error);
+        });
+        return Deferred;
+    }
+
+    private int Truncate(in FuseRequest request, in SetAttrIn args, uint slot, NodeSlot* node, FuseReply reply)
+    {
+        if (!node->IsRegular)
+            return -Errno.EINVAL;
+        if (!_keeps)
+        {
+            node->Size = (long)args.Size;
+            node->Modified = Libc.Now();
+            node->LastSequence = Math.Max(node->LastSequence, 1);
+            NoteModified(args, node);
+            var failure = Attributes(slot, node, out var attr);
+            return failure < 0 ? failure : reply.Attr(new AttrOut { AttrValid = ValidSeconds, Attr = attr });
+        }
+        // A descriptor of its own, since the handle may be released before this is done.
+        var handle = (args.Valid & SetAttrValid.Handle) != SetAttrValid.None ? _handles.Find(args.Handle) : null;
+        var fd = handle is { Descriptor: >= 0 } && (handle.State->Flags & Libc.O_ACCMODE) != 0
+            ? Libc.Fcntl(handle.Descriptor, Libc.F_DUPFD_CLOEXEC, 0)
+            : _underneath.Open(slot, Libc.O_WRONLY);
+        if (fd < 0)
+            return handle is null ? fd : -Libc.Error;
+        var (unique, copy, upto) = (request.RawUnique, args, node->LastSequence);
+        _keeper.Post(upto, error =>
+        {
+            error = Resize(fd, node, (long)copy.Size, upto, error);
+            FinishLater(unique, copy, fd, node, error);
+        });
+        return Deferred;
+    }
+
+    private int SetTimesLater(in FuseRequest request, in SetAttrIn args, uint slot, NodeSlot* node)
+    {
+        var fd = _underneath.Open(slot, Libc.O_PATH);
+        if (fd < 0)
+            return fd;
+        var (unique, copy) = (request.RawUnique, args);
+        _keeper.Post(node->LastSequence, _ => FinishLater(unique, copy, fd, node, 0));
+        return Deferred;
+    }
+
+    private void FinishLater(ulong rawUnique, SetAttrIn args, int fd, NodeSlot* node, int error)
+    {
+        var times = stackalloc Libc.TimeSpec[2];
+        Times(args, times);
+        Libc.Statx file = default;
+        if (error == 0)
+            error = -Underneath.SetTimes(fd, times);
+        if (error == 0)
+        {
+            NoteModified(args, node);
+            error = -Underneath.Stat(fd, out file);
+        }
+        if (error == 0)
+            ReplyAttr(rawUnique, file, node);
+        else
+            _device.ReplyError(rawUnique, error);
+        _ = Libc.Close(fd);
+    }
+
+    // On the keeper's thread. The kernel holds the file's lock, so no write comes in between.
+    private int Resize(int fd, NodeSlot* node, long size, ulong upto, int error)
+    {
+        if (error != 0 && size == 0)
+        {
+            // Emptying a file is how people make room: what waits to be kept then finds it, and is emptied with the rest.
+            _ = Libc.FTruncate(fd, 0);
+            error = _keeper.Drain(upto);
+        }
+        if (error != 0)
+            return error;
+        if (Libc.FTruncate(fd, size) != 0)
+            return Libc.Error;
+        node->Size = size;
+        return 0;
+    }
+
+    private byte[] _readBuffer = [];
+
+    // Used on the keeper's thread only.
+    private byte[] ReadBuffer(int size)
+    {
+        if (_readBuffer.Length < size)
+            _readBuffer = new byte[size];
+        return _readBuffer;
+    }
+}

@@ -1,0 +1,358 @@
+using System.Runtime.CompilerServices;
+using Hikyaku.Fuse;
+using Hikyaku.Log;
+
+namespace Hikyaku.Mount;
+
+/// <summary>This part: a write becomes a record.</summary>
+internal sealed unsafe partial class MountedDirectory
+{
+    private readonly Dictionary<string, Source> _sources = new(StringComparer.Ordinal);
+    private readonly Dictionary<ulong, SourceCounters> _countersById = [];
+    private readonly HashSet<ulong> _unanswered = [];
+    private readonly BlockedWrites _blocked = new();
+    private readonly Queue<OpenHandle> _released = [];
+
+    // The last sequence appended, and whose record is being appended just now.
+    private ulong _appended;
+    private Source? _appending;
+
+    public override int Write(in FuseRequest request, in WriteIn args, ReadOnlySpan<byte> data, FuseReply reply)
+    {
+        var handle = _handles.Find(args.Handle);
+        if (handle is null)
+            return -Errno.EBADF;
+        // Every earlier write has been answered by now, unless it waits for a commit.
+        if (!_committer.HasWaiting)
+            Volatile.Write(ref _state.Header->Answered, _appended);
+        if ((args.WriteFlags & WriteFlags.Cache) != WriteFlags.None)
+            return WritePages(request.RawUnique, args, data, handle);
+        var mustCommit = _isStrict || (args.Flags & Libc.O_DSYNC) != 0;
+        if (request.Resent && _unanswered.Remove(request.Unique))
+        {
+            _counters.RecognisedCount++;
+            return mustCommit ? AnswerCommitted(request.RawUnique, args.Size) : reply.Written(args.Size);
+        }
+        if (_blocked.Count != 0)
+            return Block(request, args, handle, data);
+        if ((args.WriteFlags & WriteFlags.KillSuidGid) != WriteFlags.None && (handle.Node->Mode & 0xc00) != 0)
+            DropPrivileges(handle.NodeIndex, handle.Node);
+        var error = Append(handle, request.Unique, request.Uid, request.Pid, args.Offset, args.Flags, data);
+        if (error == Errno.ENOSPC && _blocks && _keeper.Full == 0)
+            return Block(request, args, handle, data);
+        if (error != 0)
+            return Refuse(handle, error);
+        return mustCommit ? AnswerCommitted(request.RawUnique, args.Size) : reply.Written(args.Size);
+    }
+
+    /// <summary>Whether writes wait for room in the log; then <see cref="RetryBlocked"/> must be called now and then.</summary>
+    public bool HasBlocked => _blocked.Count != 0;
+
+    /// <summary>Appends and answers what waits, as far as there is room.</summary>
+    public void RetryBlocked()
+    {
+        while (_blocked.Count != 0)
+        {
+            var write = _blocked.First;
+            var error = Append(write.Handle, write.RawUnique & ~FuseRequest.ResentBit, write.Uid, write.Thread, write.Offset, write.Flags, write.Data);
+            if (error == Errno.ENOSPC && _keeper.Full == 0)
+                return;
+            _blocked.RemoveFirst();
+            CountBlocked();
+            if (error != 0)
+                _device.ReplyError(write.RawUnique, -Refuse(write.Handle, error));
+            else if (_isStrict || (write.Flags & Libc.O_DSYNC) != 0)
+                AnswerCommitted(write.RawUnique, (uint)write.Data.Length);
+            else
+                AnswerNow(write.RawUnique, (uint)write.Data.Length);
+        }
+    }
+
+    /// <summary>Takes over what an earlier process of this mount left open, and finds out which of its writes may be sent again.</summary>
+    /// <param name="storage">The mount's log.</param>
+    public void Restore(ILogStorage storage)
+    {
+        var handles = _handles.Restore((path, id) =>
+        {
+            var source = SourceOf(path);
+            if (source.Id == 0 && id != 0)
+            {
+                source.Id = id;
+                _countersById[id] = source.Counters;
+            }
+            else if (source.Id != id && id != 0)
+            {
+                // Another process of this mount knew the path by another number; records of one handle stay under one.
+                source = new Source(path, source.Counters) { Id = id };
+            }
+            return source;
+        });
+        OpenUnderneath(handles);
+        var open = handles.ToDictionary(static handle => handle.Number);
+        using var reader = new LogReader(storage, Math.Min(_keeps ? _keeper.Kept : ulong.MaxValue, _state.Header->Answered + 1));
+        while (reader.TryRead(out var record))
+        {
+            if (record.Kind == RecordKind.Close && CloseRecord.TryParse(record.Body, out var close)
+                && open.TryGetValue(close.Handle, out var closed) && closed.State->Use is HandleUse.Open or HandleUse.Released)
+            {
+                _handles.Leave(closed);
+                _handles.Close(closed, record.Sequence);
+            }
+            else if (record.Kind == RecordKind.Write && WriteRecord.TryParse(record.Body, out var write))
+            {
+                if (record.Sequence > _state.Header->Answered)
+                    _unanswered.Add(write.Request);
+                // The kill may have come between the record and its traces in the node.
+                if (record.Sequence > _state.Header->Answered && open.TryGetValue(write.Handle, out var written) && record.Sequence > written.Node->LastSequence)
+                    NoteWritten(written.Node, (long)write.Offset + write.Data.Length, write.Time, record.Sequence);
+            }
+        }
+        foreach (var handle in handles)
+        {
+            if (handle.State->Use != HandleUse.Released)
+                continue;
+            _handles.Leave(handle);
+            _released.Enqueue(handle);
+        }
+        _keeper.Appended = _appended;
+    }
+
+    /// <summary>Brings a mount to its end that ended unasked: puts its content underneath and states that all its files are closed.</summary>
+    /// <param name="report">For sentences to people.</param>
+    public void Finish(Action<string> report)
+    {
+        var handles = _handles.Restore((path, id) => new Source(path, _counters.Of(path)) { Id = id });
+        OpenUnderneath(handles);
+        if (_keeper.Drain(_appended) is var error and not 0)
+            report($"what was written last before the mount ended cannot be read back ({Errno.Text(error)}); its lines are in the log");
+        foreach (var handle in handles)
+        {
+            if (handle.State->Use != HandleUse.Closed && handle.Wrote)
+                _released.Enqueue(handle);
+        }
+        AppendCloses();
+        if (_released.Count > 0)
+            report($"the log has no room to state that {_released.Count} files were closed");
+    }
+
+    private void OpenUnderneath(List<OpenHandle> handles)
+    {
+        foreach (var handle in handles)
+        {
+            handle.Descriptor = Math.Max(_underneath.Open(handle.NodeIndex, (int)handle.State->Flags & Libc.O_ACCMODE), -1);
+            _keeper.Add(handle);
+        }
+    }
+
+    /// <summary>Adds to the sources what was dropped from a full log. From any one thread.</summary>
+    public void CountDropped()
+    {
+        foreach (var (id, records, bytes) in _log.TakeDropped())
+        {
+            SourceCounters? counters;
+            lock (_countersById)
+                counters = _countersById.GetValueOrDefault(id) ?? _counters.Others;
+            counters.LostRecordsCount += records;
+            counters.LostBytesCount += bytes;
+        }
+    }
+
+    private int Append(OpenHandle handle, ulong request, uint uid, uint thread, ulong offset, uint flags, ReadOnlySpan<byte> data)
+    {
+        if (_keeper.Full is var full and not 0)
+            return full;
+        var source = handle.Source;
+        var node = handle.Node;
+        try
+        {
+            if (source.StatedIn != _log.SegmentStart && !State(source))
+                return Errno.ENOSPC;
+            if (!handle.Wrote)
+            {
+                handle.State->Source = source.Id;
+                handle.Wrote = true;
+            }
+            var now = Libc.Now();
+            // The kernel's idea of the end may be older than a write of another process that died.
+            var at = (flags & Libc.O_APPEND) != 0 ? (ulong)node->Size : offset;
+            Span<byte> head = stackalloc byte[WriteRecord.HeadBytes];
+            WriteRecord.WriteHead(
+                head, handle.State->Source, handle.Number, at, now, request, uid, thread == handle.Thread ? handle.Pid : _processes.Of(thread, now));
+            _appending = source;
+            var isAppended = _log.TryAppend(RecordKind.Write, head, data, out var sequence);
+            _appending = null;
+            if (!isAppended)
+                return Errno.ENOSPC;
+            NoteWritten(node, (long)at + data.Length, now, sequence);
+            Announce(sequence);
+        }
+        catch (LogException)
+        {
+            _appending = null;
+            return Errno.EIO;
+        }
+        _counters.WritesCount++;
+        _counters.BytesCount += data.Length;
+        source.Counters.WritesCount++;
+        source.Counters.BytesCount += data.Length;
+        if (_released.Count != 0)
+            AppendCloses();
+        return 0;
+    }
+
+    private static void NoteWritten(NodeSlot* node, long end, long time, ulong sequence)
+    {
+        node->Size = Math.Max(node->Size, end);
+        node->Modified = time;
+        node->LastSequence = sequence;
+    }
+
+    // Wakes whoever sleeps. They announce that they do, fence, and look once more; so one of the two sees the other.
+    private void Announce(ulong sequence)
+    {
+        _appended = sequence;
+        _keeper.Appended = sequence;
+        Interlocked.MemoryBarrier();
+        _doorbell?.RingIfAsleep();
+        if (_keeper.IsAsleep)
+            _keeper.Wake();
+        if (_committer.IsAsleep)
+            _committer.Wake();
+    }
+
+    private bool State(Source source)
+    {
+        _appending = null;
+        Span<byte> head = stackalloc byte[SourceRecord.HeadBytes];
+        SourceRecord.WriteHead(head, source.Id, source.Path.Length);
+        if (!_log.TryAppend(RecordKind.Source, head, source.Path, out var sequence))
+            return false;
+        if (source.Id == 0)
+        {
+            source.Id = sequence;
+            lock (_countersById)
+                _countersById[sequence] = source.Counters;
+        }
+        source.StatedIn = _log.SegmentStart;
+        return true;
+    }
+
+    // A new segment was opened for a record of this source: a reader of that segment alone must know the source.
+    private void RestateSource(LogWriter log)
+    {
+        if (_appending is { } source)
+            State(source);
+        ForgetUnusedSources();
+    }
+
+    private Source SourceOf(ReadOnlySpan<byte> path)
+    {
+        // Latin-1 keeps every byte, whatever the encoding of the names.
+        var key = System.Text.Encoding.Latin1.GetString(path);
+        if (!_sources.TryGetValue(key, out var source))
+            _sources.Add(key, source = new Source(path.ToArray(), _counters.Of(path)));
+        return source;
+    }
+
+    // Once per segment, so that paths that are opened once and never again do not pile up.
+    private void ForgetUnusedSources()
+    {
+        foreach (var (path, source) in _sources)
+        {
+            if (source.Handles == 0)
+                _sources.Remove(path);
+        }
+    }
+
+    private void AppendCloses()
+    {
+        Span<byte> head = stackalloc byte[CloseRecord.HeadBytes];
+        while (_released.TryPeek(out var handle))
+        {
+            var source = handle.Source;
+            try
+            {
+                if (source.StatedIn != _log.SegmentStart && !State(source))
+                    return;
+                CloseRecord.WriteHead(head, handle.State->Source, handle.Number, Libc.Now());
+                _appending = source;
+                var isAppended = _log.TryAppend(RecordKind.Close, head, [], out var sequence);
+                _appending = null;
+                if (!isAppended)
+                    return;
+                _handles.Close(_released.Dequeue(), sequence);
+                Announce(sequence);
+            }
+            catch (LogException)
+            {
+                _appending = null;
+                return;
+            }
+            if (_keeps)
+                continue;
+            // Nobody else closes it.
+            _keeper.Remove(handle);
+            if (handle.Descriptor >= 0)
+                _ = Libc.Close(handle.Descriptor);
+            handle.Descriptor = -1;
+        }
+    }
+
+    private int Block(in FuseRequest request, in WriteIn args, OpenHandle handle, ReadOnlySpan<byte> data)
+    {
+        _blocked.Add(request, args, handle, data);
+        CountBlocked();
+        return Deferred;
+    }
+
+    private void CountBlocked() => Volatile.Write(ref _counters.BlockedCount, _blocked.Count);
+
+    private int Refuse(OpenHandle handle, int error)
+    {
+        _counters.RefusedCount++;
+        handle.Source.Counters.RefusedCount++;
+        return -error;
+    }
+
+    private int AnswerCommitted(ulong rawUnique, uint size)
+    {
+        _committer.Defer(rawUnique, size, _appended);
+        return Deferred;
+    }
+
+    private void AnswerNow(ulong rawUnique, uint size)
+    {
+        var written = new WriteOut { Size = size };
+        _device.Reply(rawUnique, new ReadOnlySpan<byte>(&written, Unsafe.SizeOf<WriteOut>()));
+    }
+
+    // Pages of a shared mapping, sent whole and again and again: content, but not lines.
+    private int WritePages(ulong rawUnique, in WriteIn args, ReadOnlySpan<byte> data, OpenHandle handle)
+    {
+        var (offset, copy) = ((long)args.Offset, data.ToArray());
+        if (!_keeps || handle.Descriptor < 0)
+        {
+            AnswerNow(rawUnique, args.Size);
+            return Deferred;
+        }
+        _keeper.Post(handle.Node->LastSequence, error =>
+        {
+            fixed (byte* start = copy)
+            {
+                for (var done = 0; error == 0 && done < copy.Length;)
+                {
+                    var written = Libc.PWrite(handle.Descriptor, start + done, (nuint)(copy.Length - done), offset + done);
+                    if (written > 0)
+                        done += (int)written;
+                    else if (written == 0 || Libc.Error != Errno.EINTR)
+                        error = written == 0 ? Errno.EIO : Libc.Error;
+                }
+            }
+            if (error == 0)
+                AnswerNow(rawUnique, (uint)copy.Length);
+            else
+                _device.ReplyError(rawUnique, error);
+        });
+        return Deferred;
+    }
+}

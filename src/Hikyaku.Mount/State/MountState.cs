@@ -1,0 +1,167 @@
+using System.Runtime.CompilerServices;
+
+namespace Hikyaku.Mount;
+
+/// <summary>
+/// Everything about a mount that must outlive its process: one file, mapped and shared, so that every store survives a kill. Its length
+/// is that of full tables, nearly all holes; disk space is allocated before a slot is first used, so no store can meet a full disk.
+/// </summary>
+internal sealed unsafe class MountState : IDisposable
+{
+    public const uint NodesMax = 1 << 20;
+    public const uint HandlesMax = 1 << 16;
+
+    private const ulong Magic = 0x746E_754F_4D6B_6948; // "HikMOunt"
+    private const uint KnownVersion = 1;
+    private const int HeaderBytes = 4096;
+    private const uint NodesStep = 1024;
+    private const uint HandlesStep = 64;
+
+    private static readonly long HandlesAt = HeaderBytes;
+    private static readonly long NodesAt = HandlesAt + ((long)HandlesMax * sizeof(HandleSlot));
+    private static readonly long Length = (NodesAt + ((long)NodesMax * sizeof(NodeSlot)) + 4095) & ~4095L;
+
+    private readonly int _fd;
+    private readonly byte* _start;
+
+    private MountState(int fd, byte* start)
+    {
+        _fd = fd;
+        _start = start;
+    }
+
+    public StateHeader* Header => (StateHeader*)_start;
+
+    public NodeSlot* Node(uint slot) => (NodeSlot*)(_start + NodesAt) + slot;
+
+    public HandleSlot* Handle(uint slot) => (HandleSlot*)(_start + HandlesAt) + slot;
+
+    /// <summary>Opens what an earlier process left, or null if there is none of this version.</summary>
+    /// <exception cref="MountException">The file cannot be opened or mapped.</exception>
+    public static MountState? TryOpen(string path)
+    {
+        var fd = Libc.Open(path, Libc.O_RDWR | Libc.O_CLOEXEC, 0);
+        if (fd < 0)
+            return Libc.Error == Fuse.Errno.ENOENT ? null : throw Failure("open", path, Libc.Error);
+        if (Libc.LSeek(fd, 0, 2) != Length)
+        {
+            _ = Libc.Close(fd);
+            return null;
+        }
+        var state = Map(fd, path);
+        if (state.Header->Magic == Magic && state.Header->Version == KnownVersion
+            && state.Header->NodesAllocated <= NodesMax && state.Header->HandlesAllocated <= HandlesMax)
+        {
+            state.FinishMove();
+            return state;
+        }
+        state.Dispose();
+        return null;
+    }
+
+    /// <summary>A new, empty state in place of whatever is there.</summary>
+    /// <exception cref="MountException">The file cannot be made.</exception>
+    public static MountState Create(string path, ulong nextHandle)
+    {
+        var making = path + ".new";
+        File.Delete(making);
+        var fd = Libc.Open(making, Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL | Libc.O_CLOEXEC, 0x180 /* 0600 */);
+        if (fd < 0)
+            throw Failure("create", making, Libc.Error);
+        int error;
+        if (Libc.FTruncate(fd, Length) != 0)
+            error = Libc.Error;
+        else
+            error = Libc.PosixFAllocate(fd, 0, HeaderBytes);
+        if (error != 0)
+        {
+            _ = Libc.Close(fd);
+            File.Delete(making);
+            throw Failure("allocate", making, error);
+        }
+        var state = Map(fd, making);
+        state.Header->Version = KnownVersion;
+        state.Header->NextHandle = nextHandle;
+        state.Header->Kept = 1;
+        Volatile.Write(ref state.Header->Magic, Magic);
+        File.Move(making, path, overwrite: true);
+        return state;
+    }
+
+    /// <summary>Makes sure that the slot may be stored to; false when the table or the disk is full.</summary>
+    public bool AllocateNode(uint slot)
+    {
+        if (slot < Header->NodesAllocated)
+            return true;
+        if (slot >= NodesMax || !Allocate(NodesAt + ((long)Header->NodesAllocated * sizeof(NodeSlot)), (long)NodesStep * sizeof(NodeSlot)))
+            return false;
+        Header->NodesAllocated += NodesStep;
+        return true;
+    }
+
+    /// <inheritdoc cref="AllocateNode"/>
+    public bool AllocateHandle(uint slot)
+    {
+        if (slot < Header->HandlesAllocated)
+            return true;
+        if (slot >= HandlesMax || !Allocate(HandlesAt + ((long)Header->HandlesAllocated * sizeof(HandleSlot)), (long)HandlesStep * sizeof(HandleSlot)))
+            return false;
+        Header->HandlesAllocated += HandlesStep;
+        return true;
+    }
+
+    /// <summary>Gives a node another name. Written down first, so that a kill in the middle leaves no half of a name.</summary>
+    public void Move(uint slot, ulong parent, ReadOnlySpan<byte> name, bool hidden)
+    {
+        var header = Header;
+        header->MoveSlot = slot;
+        header->MoveParent = parent;
+        header->MoveHidden = hidden ? (ushort)1 : (ushort)0;
+        header->MoveNameLength = (ushort)name.Length;
+        name.CopyTo(new Span<byte>(header->MoveName, NodeSlot.NameMax));
+        Volatile.Write(ref header->Moving, 1);
+        FinishMove();
+    }
+
+    public void Dispose()
+    {
+        _ = Libc.MUnmap((nint)_start, (nuint)Length);
+        _ = Libc.Close(_fd);
+    }
+
+    private void FinishMove()
+    {
+        var header = Header;
+        if (header->Moving != 1 || header->MoveSlot >= header->NodesAllocated || header->MoveNameLength > NodeSlot.NameMax)
+            return;
+        var node = Node(header->MoveSlot);
+        node->Parent = header->MoveParent;
+        node->Hidden = header->MoveHidden;
+        node->NameLength = header->MoveNameLength;
+        Unsafe.CopyBlock(node->Name, header->MoveName, header->MoveNameLength);
+        node->Name[header->MoveNameLength] = 0;
+        Volatile.Write(ref header->Moving, 0);
+    }
+
+    private bool Allocate(long offset, long bytes)
+    {
+        int error;
+        while ((error = Libc.PosixFAllocate(_fd, offset, Math.Min(bytes, Length - offset))) == Fuse.Errno.EINTR)
+        {
+        }
+        return error == 0;
+    }
+
+    private static MountState Map(int fd, string path)
+    {
+        var start = Libc.MMap(0, (nuint)Length, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED, fd, 0);
+        if (start != -1)
+            return new MountState(fd, (byte*)start);
+        var error = Libc.Error;
+        _ = Libc.Close(fd);
+        throw Failure("map", path, error);
+    }
+
+    private static MountException Failure(string what, string path, int errno) =>
+        new($"cannot {what} the mount's state {path}: {Fuse.Errno.Text(errno)}");
+}
