@@ -24,6 +24,7 @@ public sealed class TransferProcess
     private readonly Lock _lock = new();
     private readonly List<Pump> _pumps = [];
     private ReceiveIntake? _intake;
+    private ForwardListener? _listener;
 
     public TransferProcess(TransferSettings settings) => _settings = settings;
 
@@ -34,7 +35,7 @@ public sealed class TransferProcess
     public TransferStatus Status()
     {
         lock (_lock)
-            return new TransferStatus { Pumps = [.. _pumps.Select(static p => p.Status())], Receive = _intake?.Status() };
+            return new TransferStatus { Pumps = [.. _pumps.Select(static p => p.Status())], Receive = _intake?.Status(_listener!.Connections) };
     }
 
     /// <summary>Runs until cancelled. Throws ForwardException or LogException with a message for people when it cannot start.</summary>
@@ -89,7 +90,7 @@ public sealed class TransferProcess
         var tail = new LogTail();
         if (!ForwardAddress.TryParse(receive.Listen, out var address, out var problem))
             throw new ForwardException($"cannot listen on {receive.Listen}: {problem}");
-        var listener = ForwardListener.Open(address, _settings.Report);
+        _listener = ForwardListener.Open(address, _settings.Report);
         var options = new LogOptions
         {
             QuotaBytes = receive.QuotaBytes,
@@ -101,7 +102,7 @@ public sealed class TransferProcess
         };
         Directory.CreateDirectory(Path.Combine(_settings.StateDirectory, "logs"), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         _intake = new ReceiveIntake(receive, Storage(ReceiveLog), options, tail, _settings.Time, _settings.Report);
-        tasks.Add(listener.RunAsync(new ForwardServer(_intake.ReceiveAsync, _settings.Report), cancel));
+        tasks.Add(_listener.RunAsync(new ForwardServer(_intake.ReceiveAsync, _settings.Report), cancel));
         foreach (var route in _settings.Routes.Where(r => Reads(r, ReceiveLog)))
             tasks.AddRange(StartPumps(route, ReceiveLog, tail, receive.Commit, cancel));
     }

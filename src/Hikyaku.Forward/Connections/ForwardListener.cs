@@ -25,6 +25,16 @@ public sealed class ForwardListener : IDisposable
     /// <summary>Where it listens; the port is the real one where 0 was asked for.</summary>
     public IPEndPoint EndPoint { get; }
 
+    /// <summary>Connections that are open now.</summary>
+    public int Connections
+    {
+        get
+        {
+            lock (connections)
+                return connections.Count;
+        }
+    }
+
     /// <summary>Binds and listens; from now on connections queue up. Throws <see cref="ForwardException"/> naming the address and the way out.</summary>
     /// <param name="address">What to bind; a name is looked up, its first address counts.</param>
     /// <param name="report">Takes a line of text for people.</param>

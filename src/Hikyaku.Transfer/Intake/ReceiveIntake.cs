@@ -43,8 +43,6 @@ internal sealed class ReceiveIntake : IAsyncDisposable
         _upkeep = UpkeepAsync(_stop.Token);
     }
 
-    public int Connections { get; set; }
-
     /// <summary>True once the chunk is stored and may be acknowledged. Waits while the log is full.</summary>
     public async ValueTask<bool> ReceiveAsync(ForwardMessage message, string peer, CancellationToken cancel)
     {
@@ -69,7 +67,7 @@ internal sealed class ReceiveIntake : IAsyncDisposable
         return true;
     }
 
-    public IntakeStatus Status()
+    public IntakeStatus Status(int connections)
     {
         var losses = new Dictionary<string, long>(StringComparer.Ordinal);
         if (_malformed > 0)
@@ -79,7 +77,7 @@ internal sealed class ReceiveIntake : IAsyncDisposable
         return new IntakeStatus
         {
             Listen = _settings.Listen,
-            Connections = Connections,
+            Connections = connections,
             Chunks = _chunks,
             Lines = _lines,
             Bytes = _bytes,
