@@ -28,7 +28,7 @@ public sealed record LogOptions
 
     /// <summary>
     /// The lowest sequence the owner itself still needs, or <see cref="ulong.MaxValue"/> for none. Nothing at or above it is retired,
-    /// nor dropped by <see cref="WhenFull.DropOldest"/>. Called from any thread that appends or retires.
+    /// nor dropped by <see cref="WhenFull.DropOldest"/>. Called by any thread that opens, appends or retires.
     /// </summary>
     public Func<ulong>? Floor { get; init; }
 

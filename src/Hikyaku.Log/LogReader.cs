@@ -8,6 +8,7 @@ public sealed class LogReader : IDisposable
 {
     private readonly ILogStorage _storage;
     private readonly bool _beginsAnywhere;
+    private readonly HashSet<ulong> _passedOver = [];
     private SegmentMemory? _segment;
     private SegmentScan _scan;
     private ulong _first;
@@ -135,15 +136,19 @@ public sealed class LogReader : IDisposable
 
     private bool HasLaterSegment()
     {
-        foreach (string name in _storage.List())
-            if (SegmentName.TryParse(name, out ulong first, out _) && first > _first) return true;
+        while (FindNext() is { } first)
+        {
+            using var memory = OpenOurs(first, out _);
+            if (memory is not null) return true;
+            if (!_passedOver.Contains(first)) return false;
+        }
         return false;
     }
 
     private bool TryOpenNext()
     {
         // Behind a seal the name of the next segment is known.
-        if (_first != 0 && TryOpen(Position)) return true;
+        if (_first != 0 && !_passedOver.Contains(Position) && TryOpen(Position)) return true;
         // A file may be renamed or deleted between the list and the open: then the list has changed as well.
         for (int attempt = 0; attempt < 100; attempt++)
         {
@@ -159,7 +164,7 @@ public sealed class LogReader : IDisposable
         ulong? best = null;
         foreach (string name in _storage.List())
         {
-            if (!SegmentName.TryParse(name, out ulong first, out _) || first <= _first) continue;
+            if (!SegmentName.TryParse(name, out ulong first, out _) || first <= _first || _passedOver.Contains(first)) continue;
             if (best is not { } found) best = first;
             else if (first <= Position ? found > Position || first > found : first < found) best = first;
         }
@@ -168,23 +173,8 @@ public sealed class LogReader : IDisposable
 
     private bool TryOpen(ulong first)
     {
-        // In this order: a segment goes from open to sealed and never back.
-        bool isSealed = false;
-        var memory = _storage.Open(SegmentName.Open(first), writable: false);
-        if (memory is null)
-        {
-            isSealed = true;
-            memory = _storage.Open(SegmentName.Sealed(first), writable: false);
-        }
+        var memory = OpenOurs(first, out bool isSealed);
         if (memory is null) return false;
-        if (!IsOurs(memory, first))
-        {
-            memory.Dispose();
-            DamagedRegions++;
-            Report?.Invoke($"Segment {first} of {_storage.Location} has no valid header of this log and is passed over.");
-            _first = first;
-            return false;
-        }
         if (first > Position)
         {
             if (_first != 0 || !_beginsAnywhere) Missed += (long)(first - Position);
@@ -192,6 +182,20 @@ public sealed class LogReader : IDisposable
         }
         (_segment, _scan, _first, _isSealed, _idlePolls) = (memory, new SegmentScan(memory, first), first, isSealed, 0);
         return true;
+    }
+
+    private SegmentMemory? OpenOurs(ulong first, out bool isSealed)
+    {
+        // In this order: a segment goes from open to sealed and never back.
+        var memory = _storage.Open(SegmentName.Open(first), writable: false);
+        isSealed = memory is null;
+        memory ??= _storage.Open(SegmentName.Sealed(first), writable: false);
+        if (memory is null || IsOurs(memory, first)) return memory;
+        memory.Dispose();
+        DamagedRegions++;
+        _passedOver.Add(first);
+        Report?.Invoke($"Segment {first} of {_storage.Location} has no valid header of this log and is passed over.");
+        return null;
     }
 
     private bool IsOurs(SegmentMemory memory, ulong first)

@@ -148,7 +148,7 @@ internal sealed unsafe class LogRecovery(ILogStorage storage, LogOptions options
         file.Name = SegmentName.Sealed(file.First);
     }
 
-    public void StoreSeal(SegmentMemory memory, long offset, ulong sequence)
+    private void StoreSeal(SegmentMemory memory, long offset, ulong sequence)
     {
         long now = UnixTime.Now(options.TimeProvider);
         RecordFormat.Store(memory.Pointer + offset, sequence, RecordKind.Seal, new ReadOnlySpan<byte>(&now, 8), default);
@@ -182,9 +182,11 @@ internal sealed unsafe class LogRecovery(ILogStorage storage, LogOptions options
 
     private void Cover(SegmentFile file, SegmentMemory memory, long from, ulong sequence, long to, ulong next)
     {
-        string copy = CopyAside(file, memory, from, to);
-        Report($"The segment {Path.Combine(storage.Location, file.Name)} is damaged at byte {from} ({to - from} bytes, "
-            + $"{next - sequence} records lost); the bytes were copied to {copy}.");
+        string? copy = CopyAside(file, memory, from, to);
+        Report($"The segment {Path.Combine(storage.Location, file.Name)} is damaged at byte {from} ({to - from} bytes, {next - sequence} records lost); "
+            + (copy is null ? "the bytes were left where they are." : $"the bytes were copied to {copy}."));
+        // Readers find their way over uncovered damage too: better than destroying what could not be saved.
+        if (copy is null) return;
         byte* at = memory.Pointer + from;
         // Zero first: until the Void is complete, a reader must see nothing here rather than half of it.
         Volatile.Write(ref *(ulong*)at, 0);
@@ -201,20 +203,28 @@ internal sealed unsafe class LogRecovery(ILogStorage storage, LogOptions options
         int end = rest.LastIndexOfAnyExcept((byte)0) + 1;
         if (end == 0) return;
         // The body of an append that was cut off by a kill stands behind eight zero bytes and was never acknowledged.
-        if (end > 8 ? *(ulong*)(memory.Pointer + offset) != 0 : end > 0)
+        if (rest[..Math.Min(8, rest.Length)].ContainsAnyExcept((byte)0))
         {
-            string copy = CopyAside(file, memory, offset, offset + end);
+            string copy = CopyAside(file, memory, offset, offset + end) ?? "nowhere, since that failed";
             Report($"The segment {Path.Combine(storage.Location, file.Name)} is torn at byte {offset}; {end} bytes were copied to {copy}.");
         }
         rest[..end].Clear();
     }
 
-    private string CopyAside(SegmentFile file, SegmentMemory memory, long from, long to)
+    private string? CopyAside(SegmentFile file, SegmentMemory memory, long from, long to)
     {
         string name = $"{file.Name}.damaged-{from}";
-        using var copy = storage.Create(name, to - from);
-        Buffer.MemoryCopy(memory.Pointer + from, copy.Pointer, copy.Length, to - from);
-        return name;
+        try
+        {
+            using var copy = storage.Create(name, to - from);
+            Buffer.MemoryCopy(memory.Pointer + from, copy.Pointer, copy.Length, to - from);
+            return name;
+        }
+        catch (LogException e)
+        {
+            Report(e.Message);
+            return null;
+        }
     }
 
     private void Report(string text) => options.Report?.Invoke(text);

@@ -41,6 +41,7 @@ public sealed unsafe class LogWriter : IDisposable
     private bool _isDirectoryDirty = true;
     private SegmentMemory? _committing;
     private LogException? _commitFailure;
+    private bool _isDisposed;
 
     private LogWriter(ILogStorage storage, LogOptions options, IDisposable hold)
     {
@@ -105,7 +106,7 @@ public sealed unsafe class LogWriter : IDisposable
         long length = (long)head.Length + data.Length;
         long size = RecordFormat.Size(length);
         long offset = _offset;
-        if (size > _limit - offset || (ulong)(length - 1) >= RecordFormat.MaxBodyBytes)
+        if (size > _limit - offset || (ulong)(length - 1) >= RecordFormat.MaxBodyBytes || kind is RecordKind.Seal or RecordKind.Void)
             return TryAppendSlowly(kind, head, data, out sequence);
         sequence = _next;
         RecordFormat.Store(_start + offset, sequence, kind, head, data);
@@ -192,6 +193,8 @@ public sealed unsafe class LogWriter : IDisposable
     /// <summary>Unmaps and gives the log free for another writer; commits nothing. No other call may be running.</summary>
     public void Dispose()
     {
+        if (_isDisposed) return;
+        _isDisposed = true;
         if (_spare is not null)
         {
             try
@@ -228,7 +231,7 @@ public sealed unsafe class LogWriter : IDisposable
             // The open segment is always there, whatever the quota: readers would otherwise have nothing to wait at.
             var fresh = _storage.Create(SegmentName.Spare, _segmentBytes);
             KeepSpare(fresh);
-            Name(fresh, _next);
+            Enlist(fresh, _next);
             _open = fresh;
             _spare = null;
         }
@@ -241,6 +244,8 @@ public sealed unsafe class LogWriter : IDisposable
     private bool TryAppendSlowly(RecordKind kind, ReadOnlySpan<byte> head, ReadOnlySpan<byte> data, out ulong sequence)
     {
         long length = (long)head.Length + data.Length;
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        if (kind is RecordKind.Seal or RecordKind.Void) throw new ArgumentOutOfRangeException(nameof(kind), "Only the log itself writes Seal and Void.");
         ArgumentOutOfRangeException.ThrowIfZero(length, nameof(data));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(length, RecordFormat.MaxBodyBytes, nameof(data));
         long size = RecordFormat.Size(length);
@@ -279,7 +284,9 @@ public sealed unsafe class LogWriter : IDisposable
     {
         lock (_spareGate)
         {
-            long bytes = Math.Max(_segmentBytes, (SegmentHeader.Bytes + RecordFormat.SealBytes + size + 2 * _restatedBytes + 4095) & ~4095L);
+            // Room for as much restating as last time and some more, but never so much that it becomes the reason for being full.
+            long restated = Math.Min(2 * _restatedBytes, Math.Min(QuotaBytes / 4, 256 << 20));
+            long bytes = Math.Max(_segmentBytes, (SegmentHeader.Bytes + RecordFormat.SealBytes + size + restated + 4095) & ~4095L);
             var fresh = _spare;
             if (fresh is null || fresh.Length < bytes)
             {
@@ -290,9 +297,8 @@ public sealed unsafe class LogWriter : IDisposable
                 KeepSpare(fresh);
             }
             ulong seal = _next;
-            var old = _files[^1];
             // The new segment gets its name before the old one its seal: who reads the seal finds the next file.
-            Name(fresh, seal + 1);
+            Enlist(fresh, seal + 1);
             _spare = null;
             long now = UnixTime.Now(_options.TimeProvider);
             RecordFormat.Store(_start + _offset, seal, RecordKind.Seal, new ReadOnlySpan<byte>(&now, 8), default);
@@ -313,7 +319,7 @@ public sealed unsafe class LogWriter : IDisposable
     }
 
     // Throws before anything has changed but the name of the file.
-    private void Name(SegmentMemory fresh, ulong first)
+    private void Enlist(SegmentMemory fresh, ulong first)
     {
         SegmentHeader.Write(fresh, Identity, first, UnixTime.Now(_options.TimeProvider));
         _storage.Rename(SegmentName.Spare, SegmentName.Open(first));
@@ -395,11 +401,25 @@ public sealed unsafe class LogWriter : IDisposable
     {
         ulong lowest = _retention.LowestCursor();
         if (TryTakeOldest(_retention.OwnerFloor()) is not { } file) return false;
-        using var memory = _storage.Open(file.Name, writable: false);
+        using var memory = OpenToCount(file);
         if (!TryDelete(file)) return false;
         if (memory is not null) _dropped.Add(memory, file.First, lowest);
         _options.Report?.Invoke($"The log {_storage.Location} is full: dropped its oldest segment {file.Name} ({file.Bytes} bytes).");
         return true;
+    }
+
+    private SegmentMemory? OpenToCount(SegmentFile file)
+    {
+        try
+        {
+            return _storage.Open(file.Name, writable: false);
+        }
+        catch (LogException e)
+        {
+            // Room is what is asked for; the count is a courtesy.
+            _options.Report?.Invoke(e.Message);
+            return null;
+        }
     }
 
     // Off the list first, so that two threads never delete the same one.
@@ -428,8 +448,8 @@ public sealed unsafe class LogWriter : IDisposable
             _options.Report?.Invoke(e.Message);
             lock (_gate)
             {
-                _files.Insert(0, file);
-                Volatile.Write(ref _firstSequence, file.First);
+                _files.Insert(_files.FindIndex(f => f.First > file.First), file);
+                Volatile.Write(ref _firstSequence, _files[0].First);
             }
             return false;
         }

@@ -35,8 +35,7 @@ internal sealed class Retention(LogOptions options)
     private Dictionary<string, ulong> Positions()
     {
         var positions = new Dictionary<string, ulong>(StringComparer.Ordinal);
-        if (options.CursorDirectory is null || !Directory.Exists(options.CursorDirectory)) return positions;
-        foreach (string path in Directory.EnumerateFiles(options.CursorDirectory, "*.cursor"))
+        foreach (string path in Paths())
         {
             // One that cannot be read holds everything back: better a full log than a lost line.
             if (!Cursor.TryRead(path, out ulong position) && IsFirstReport(path))
@@ -44,6 +43,22 @@ internal sealed class Retention(LogOptions options)
             positions[Path.GetFileNameWithoutExtension(path)] = position;
         }
         return positions;
+    }
+
+    private string[] Paths()
+    {
+        try
+        {
+            return options.CursorDirectory is null ? [] : Directory.GetFiles(options.CursorDirectory, "*.cursor");
+        }
+        catch (DirectoryNotFoundException)
+        {
+            return [];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new LogException(LogFault.Storage, $"Cannot list the cursors in {options.CursorDirectory}: {e.Message}", e);
+        }
     }
 
     private bool IsFirstReport(string path)

@@ -32,7 +32,8 @@ internal readonly unsafe struct SegmentHeader
     public static bool TryRead(SegmentMemory memory, out SegmentHeader header)
     {
         header = default;
-        if (memory.Length < Bytes) return false;
+        // No segment comes near 2 GiB, and spans end there.
+        if (memory.Length is < Bytes or > int.MaxValue) return false;
         byte* p = memory.Pointer;
         if (!new ReadOnlySpan<byte>(p, 8).SequenceEqual(Magic) || *(uint*)(p + 12) != Checksum(p)) return false;
         header = new SegmentHeader

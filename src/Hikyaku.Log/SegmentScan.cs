@@ -53,7 +53,16 @@ internal unsafe struct SegmentScan(SegmentMemory memory, ulong first)
         ulong word = Offset + RecordFormat.HeaderBytes > _length ? 0 : *(ulong*)(_start + Offset);
         if (word != 0 && IsWhole(Offset, word) && IsSuccessor(Offset + RecordFormat.Size((uint)word))) return Take(Offset + RecordFormat.Size((uint)word));
         for (long at = Offset + RecordFormat.LeastBytes; at + RecordFormat.LeastBytes <= _length; at += 8)
+        {
+            if (*(ulong*)(_start + at) == 0)
+            {
+                // Most of what is behind a tail is zero.
+                int zeros = new ReadOnlySpan<byte>(_start + at, (int)(_length - at)).IndexOfAnyExcept((byte)0);
+                if (zeros < 0) return false;
+                at += zeros & ~7;
+            }
             if (IsSuccessor(at)) return Take(at);
+        }
         return false;
     }
 
