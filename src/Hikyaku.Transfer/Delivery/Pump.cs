@@ -31,6 +31,7 @@ internal sealed class Pump : IAsyncDisposable
     private readonly ByteBuffer _note = new();
     private readonly string _cursorPath;
     private long _lastDelivery;
+    private long _lastRead;
     private long _lastCursor;
     private ulong _cursor;
     private ulong _number;
@@ -73,12 +74,16 @@ internal sealed class Pump : IAsyncDisposable
             }
 
             var read = _reader.Fill(chunk, 0);
-            if (!read && chunk.Lines == 0 && !chunk.IsFull)
+            var armed = !read && Quiet(chunk);
+            if (armed)
             {
-                // Arm first, look second: a record appended after this look pulses the signal. While lines gather the clock does.
+                // Arm first, look second: a record appended after this look pulses the signal.
                 _tail.Arm();
                 read = _reader.Fill(chunk, 0);
             }
+
+            if (read)
+                _lastRead = _time.GetTimestamp();
 
             if (ReadyIn(chunk) is var wait && wait <= TimeSpan.Zero)
             {
@@ -89,7 +94,7 @@ internal sealed class Pump : IAsyncDisposable
             }
             else if (chunk.IsFull || !read)
             {
-                await _signal.WaitAsync(chunk.Lines == 0 ? IdleWait() : wait < GatherTime ? wait : GatherTime, cancel);
+                await _signal.WaitAsync(armed ? IdleWait() : wait < GatherTime ? wait : GatherTime, cancel);
             }
         }
     }
@@ -176,6 +181,9 @@ internal sealed class Pump : IAsyncDisposable
         var since = _time.GetElapsedTime(_lastDelivery);
         return (_inFlight.Count == 0 ? GatherTime : GatherTimeInFlight) - since;
     }
+
+    // Nothing came for a while. Only then the writer is asked to ring, for each ring costs it a system call; till then the clock wakes us.
+    private bool Quiet(Chunk chunk) => chunk.Lines == 0 && !chunk.IsFull && _time.GetElapsedTime(_lastRead) >= GatherTime;
 
     // Records that complete no line move the cursor too, but only now and then, or the log could never be retired.
     private bool Idle(Chunk chunk) => _reader.Position > NextFrom + 4096 || (_reader.Position > NextFrom && _inFlight.Count == 0 && _time.GetElapsedTime(_lastDelivery) > IdleTime && chunk.Lines == 0);
