@@ -4,10 +4,14 @@ using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Hikyaku.Benchmarks;
+using Hikyaku.Benchmarks.Comparison;
 
 // check [LINES]: allocations against the committed numbers, in seconds; anything else is for BenchmarkDotNet (--list flat, --filter '*Append*').
 if (args is ["check", ..])
     return AllocationCheck.Run(args.Length > 1 ? int.Parse(args[1]) : 20_000, Console.Out) ? 0 : 1;
+
+if (args is ["compare", .. var rest])
+    return CompareCommand.Run(rest);
 
 // In this process: a project generated beside this one would have to be built without this repository's settings.
 var config = DefaultConfig.Instance

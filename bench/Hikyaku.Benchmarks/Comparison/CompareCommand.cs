@@ -1,0 +1,41 @@
+using System.Runtime.InteropServices;
+
+namespace Hikyaku.Benchmarks.Comparison;
+
+/// <summary>The mode "compare": bench/compare/run builds everything and comes here.</summary>
+internal static class CompareCommand
+{
+    public static int Run(string[] args)
+    {
+        if (ComparisonOptions.Parse(args) is not { } options)
+        {
+            Console.Error.WriteLine(ComparisonOptions.Usage);
+            return 2;
+        }
+
+        using var stop = new CancellationTokenSource();
+        void Cancel(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            stop.Cancel();
+        }
+
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Cancel);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Cancel);
+        using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, Cancel);
+        try
+        {
+            using var run = new ComparisonRun(options, stop.Token);
+            return run.Run() ? 0 : 1;
+        }
+        catch (OperationCanceledException)
+        {
+            return 130;
+        }
+        catch (ComparisonException e)
+        {
+            Console.Error.WriteLine(e.Message);
+            return 3;
+        }
+    }
+}
