@@ -21,6 +21,7 @@ public static class AllocationCheck
         static () => new Append { Bytes = 1024 },
         static () => new Append { Bytes = 4096 },
         static () => new DispatchWrite(),
+        static () => new MountWrite(),
         static () => new ReadBack(),
         static () => new AssembleLines(),
         static () => new PackFull(),

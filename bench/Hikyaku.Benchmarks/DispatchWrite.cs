@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using BenchmarkDotNet.Attributes;
 using Hikyaku.Fuse;
 
@@ -13,15 +12,7 @@ public class DispatchWrite : LineBenchmark
     private byte[] _request = [];
 
     [GlobalSetup]
-    public override void Setup()
-    {
-        var line = Line();
-        var head = Unsafe.SizeOf<InHeader>();
-        _request = new byte[head + Unsafe.SizeOf<WriteIn>() + line.Length];
-        MemoryMarshal.Write(_request, new InHeader { Length = (uint)_request.Length, Opcode = Opcode.Write, Unique = 66, NodeId = 7, Uid = 1000, Gid = 100, Pid = 4321 });
-        MemoryMarshal.Write(_request.AsSpan(head), new WriteIn { Handle = 1, Size = (uint)line.Length });
-        line.CopyTo(_request, _request.Length - line.Length);
-    }
+    public override void Setup() => _request = RequestBytes.Write(handle: 1, Line());
 
     [Benchmark(OperationsPerInvoke = Lines)]
     public override void Run()
