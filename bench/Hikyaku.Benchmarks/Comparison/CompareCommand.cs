@@ -32,7 +32,7 @@ internal static class CompareCommand
         {
             return 130;
         }
-        catch (ComparisonException e)
+        catch (Exception e) when (e is ComparisonException or IOException)
         {
             Console.Error.WriteLine(e.Message);
             return 3;

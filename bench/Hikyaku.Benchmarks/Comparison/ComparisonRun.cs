@@ -19,7 +19,6 @@ internal sealed class ComparisonRun : IDisposable
     private readonly List<MeasuredSystem> _systems = [];
     private readonly JsonArray _raw = [];
     private readonly ComparisonReport _report = new();
-    private int _runs;
 
     public ComparisonRun(ComparisonOptions options, CancellationToken cancel)
     {
@@ -100,19 +99,18 @@ internal sealed class ComparisonRun : IDisposable
     // Round 0 is not reported, but must be whole as well.
     private JsonNode Measure(MeasuredSystem system, int writers, int lines, int size, int round)
     {
-        var directory = Directory.CreateDirectory(Path.Combine(system.Directory, $"run-{++_runs}")).FullName;
         var expected = Path.Combine(_options.Work, "expected.json");
         if (system.Output is not null)
             File.Delete(system.Output);
         var before = Cpu(system);
         var ended = ProcessFigures.EndedChildren();
-        var written = _load.Write(directory, writers, lines, size, expected);
+        var written = _load.Write(system.Directory, writers, lines, size, expected);
         var exit = Stopwatch.GetTimestamp();
         var total = written["total"]!;
         var cpu = new JsonObject { ["writers"] = ProcessFigures.EndedChildren() - ended };
         var run = new JsonObject
         {
-            ["system"] = system.Name, ["writers"] = writers, ["bytes"] = size, ["round"] = round, ["lines"] = (long)total["lines"]!,
+            ["system"] = system.Name, ["writers"] = writers, ["bytes"] = size, ["round"] = round, ["lines"] = (double)total["lines"]!,
             ["write"] = written, ["cpu_us"] = cpu,
         };
         if (system.Output is not null)
@@ -125,7 +123,8 @@ internal sealed class ComparisonRun : IDisposable
             cpu[role] = value - before.GetValueOrDefault(role);
         if (system.Output is not null)
             run["check"] = _load.Check(system.Output, expected);
-        Directory.Delete(directory, recursive: true);
+        foreach (var file in Directory.GetFiles(system.Directory))
+            File.Delete(file);
         _report.Add(Keep("run", run));
         return run;
     }
