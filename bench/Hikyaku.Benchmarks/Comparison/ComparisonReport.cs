@@ -11,7 +11,7 @@ internal sealed class ComparisonReport
 
     private readonly SortedDictionary<(int Writers, int Bytes), List<(string System, Dictionary<string, Series> Figures)>> _runs = [];
     private readonly List<string> _roles = [];
-    private readonly Dictionary<string, (Series Idle, Series After, Series Peak)> _memory = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (Series Idle, Series OwnIdle, Series After, Series OwnAfter, Series Peak)> _memory = new(StringComparer.Ordinal);
     private readonly (Series Floor, Series Hikyaku, Series Ratio) _pairs = (new(), new(), new());
     private readonly long[] _faults = new long[Faults.Length];
     private readonly string _loadBefore = LoadAverage();
@@ -70,8 +70,9 @@ internal sealed class ComparisonReport
     public void Memory(string role, bool idle, ProcessFigures figures)
     {
         if (!_memory.TryGetValue(role, out var series))
-            _memory.Add(role, series = (new(), new(), new()));
+            _memory.Add(role, series = (new(), new(), new(), new(), new()));
         (idle ? series.Idle : series.After).Add(figures.Resident / 1024.0);
+        (idle ? series.OwnIdle : series.OwnAfter).Add(figures.Own / 1024.0);
         if (!idle)
             series.Peak.Add(figures.Peak / 1024.0);
     }
@@ -118,10 +119,12 @@ internal sealed class ComparisonReport
         Line("");
         Line("## Memory, MiB");
         Line("");
-        Line("| process | resident, idle after start | resident after the load | peak |");
-        Line("|---|---:|---:|---:|");
+        Line("What is not private is mapped files: the program itself, and the segments of the log that are in use.");
+        Line("");
+        Line("| process | resident, idle after start | of it private | resident after the load | of it private | peak resident |");
+        Line("|---|---:|---:|---:|---:|---:|");
         foreach (var (role, m) in _memory)
-            Line($"| {role} | {m.Idle.Show("0.0")} | {m.After.Show("0.0")} | {m.Peak.Show("0.0")} |");
+            Line($"| {role} | {m.Idle.Show("0.0")} | {m.OwnIdle.Show("0.0")} | {m.After.Show("0.0")} | {m.OwnAfter.Show("0.0")} | {m.Peak.Show("0.0")} |");
         Line("");
         Line("## write(2) at 128 bytes, one writer, in pairs of windows");
         Line("");

@@ -179,7 +179,7 @@ internal sealed class ComparisonRun : IDisposable
         {
             var figures = ProcessFigures.Of(pid);
             _report.Memory(role, idle, figures);
-            Keep("memory", new JsonObject { ["role"] = role, ["idle"] = idle, ["rss_kib"] = figures.Resident, ["peak_kib"] = figures.Peak, ["cpu_us"] = figures.Cpu });
+            Keep("memory", new JsonObject { ["role"] = role, ["idle"] = idle, ["rss_kib"] = figures.Resident, ["own_kib"] = figures.Own, ["peak_kib"] = figures.Peak, ["cpu_us"] = figures.Cpu });
         }
     }
 

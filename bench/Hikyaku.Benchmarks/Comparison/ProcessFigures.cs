@@ -2,15 +2,15 @@ using System.Globalization;
 
 namespace Hikyaku.Benchmarks.Comparison;
 
-/// <summary>What the kernel says about a process: CPU time in microseconds, memory in KiB.</summary>
-internal readonly record struct ProcessFigures(double Cpu, long Resident, long Peak)
+/// <summary>What the kernel says about a process: CPU time in microseconds, memory in KiB. What is resident but not its own is mapped: programs, and the log.</summary>
+internal readonly record struct ProcessFigures(double Cpu, long Resident, long Own, long Peak)
 {
     private const double MicrosecondsPerTick = 10_000; // user space always sees 100 ticks a second
 
     public static ProcessFigures Of(int pid)
     {
         var status = File.ReadAllLines($"/proc/{pid}/status");
-        return new ProcessFigures(Ticks($"/proc/{pid}/stat", 13), Kilobytes(status, "VmRSS:"), Kilobytes(status, "VmHWM:"));
+        return new ProcessFigures(Ticks($"/proc/{pid}/stat", 13), Kilobytes(status, "VmRSS:"), Kilobytes(status, "RssAnon:"), Kilobytes(status, "VmHWM:"));
     }
 
     /// <summary>CPU time of all children of this process that have ended, their children included.</summary>
