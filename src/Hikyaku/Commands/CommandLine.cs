@@ -23,8 +23,12 @@ internal static class CommandLine
 
     public static RootCommand Create() => new($"Carries every line written below a directory to other hosts, exactly once.\n{ExitCode.Help}")
     {
+        RunCommand.Create(),
         CheckCommand.Create(),
+        StatusCommand.Create(),
+        MountCommand.Create(),
         LogCommand.Create(),
+        TryCommand.Create(),
         VersionCommand.Create(),
     };
 
@@ -55,6 +59,11 @@ internal static class CommandLine
         {
             Console.Error.WriteLine($"hikyaku: {e.Message}");
             return e.Failure is FuseFailure.Other or FuseFailure.Protocol ? ExitCode.Failed : ExitCode.Missing;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Console.Error.WriteLine($"hikyaku: {e.Message}");
+            return ExitCode.Failed;
         }
     }
 

@@ -7,11 +7,12 @@ internal static class ConfigurationFile
 
     /// <summary>Reads and checks a configuration file of either kind.</summary>
     /// <param name="mountPoint">The directory of <c>hikyaku mount DIRECTORY</c>, absolute; null for any other command.</param>
+    /// <param name="copy">A copy to read instead; messages, defaults and relative paths are still those of <paramref name="path"/>.</param>
     /// <exception cref="ConfigurationException">With everything that is wrong.</exception>
-    public static Settings Load(string path, string? mountPoint = null)
+    public static Settings Load(string path, string? mountPoint = null, string? copy = null)
     {
         var full = Path.GetFullPath(path);
-        var text = ReadText(path, full);
+        var text = ReadText(path, copy ?? full);
         if (text.AsSpan().TrimStart().StartsWith("[") && K2hftfuseSections(text))
             throw new ConfigurationException($"{path}: K2HFTFUSE's INI format is not supported yet; write the same settings as YAML");
         var problems = new Problems(path);

@@ -1,0 +1,62 @@
+using System.Text.Json.Serialization;
+using Hikyaku.Mount;
+using Hikyaku.Transfer;
+
+namespace Hikyaku.Status;
+
+/// <summary>What one process of an instance says of itself, in STATE/status/PROCESS.json.</summary>
+internal sealed record ProcessStatus
+{
+    public int Process { get; init; }
+
+    /// <summary>When this last changed; a process that has nothing to do writes nothing.</summary>
+    public DateTimeOffset Written { get; init; }
+
+    public MountStatus? Mount { get; init; }
+
+    public TransferStatus? Transfer { get; init; }
+}
+
+/// <summary>A mount since its process started: what came in. What goes out is told by the routes.</summary>
+internal sealed record MountStatus
+{
+    public required string Name { get; init; }
+    public required string At { get; init; }
+    public required long Writes { get; init; }
+    public required long Bytes { get; init; }
+    public required long Opens { get; init; }
+    public required long Refused { get; init; }
+    public required long BlockedNow { get; init; }
+    public required long Recognised { get; init; }
+    public required long Unkept { get; init; }
+    public required long LogBytes { get; init; }
+    public required long QuotaBytes { get; init; }
+    public required ulong NextSequence { get; init; }
+    public required ulong CommittedSequence { get; init; }
+    public required IReadOnlyList<MountSourceStatus> Sources { get; init; }
+
+    public static MountStatus Of(string name, string at, MountCounters counters) => new()
+    {
+        Name = name,
+        At = at,
+        Writes = counters.Writes,
+        Bytes = counters.Bytes,
+        Opens = counters.Opens,
+        Refused = counters.Refused,
+        BlockedNow = counters.BlockedNow,
+        Recognised = counters.Recognised,
+        Unkept = counters.Unkept,
+        LogBytes = counters.LogBytes,
+        QuotaBytes = counters.QuotaBytes,
+        NextSequence = counters.NextSequence,
+        CommittedSequence = counters.CommittedSequence,
+        Sources = [.. counters.Sources.Select(s => new MountSourceStatus(s.Path, s.Writes, s.Bytes, s.Refused, s.LostRecords, s.LostBytes))],
+    };
+}
+
+internal sealed record MountSourceStatus(string Path, long Writes, long Bytes, long Refused, long LostRecords, long LostBytes);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSerializable(typeof(ProcessStatus))]
+[JsonSerializable(typeof(InstanceStatus))]
+internal sealed partial class StatusJson : JsonSerializerContext;

@@ -1,0 +1,77 @@
+using Hikyaku.Config;
+
+namespace Hikyaku.Status;
+
+/// <summary>An instance's status as a page for people.</summary>
+internal static class StatusPage
+{
+    private const int SourcesMax = 20;
+
+    public static void Write(InstanceStatus status, TextWriter page)
+    {
+        page.WriteLine(status.Process is { } process ? $"running   process {process}, state {status.State}" : $"NOT RUNNING, state {status.State}; what follows are its last words");
+        foreach (var dead in status.Processes.Where(p => !p.Running && status.Process is not null))
+            page.WriteLine($"PROBLEM   {dead.Name} (process {dead.Process}) is not running; what follows of it is from {dead.Written:HH:mm:ss}Z");
+        foreach (var mount in status.Mounts)
+            Write(mount, page);
+        if (status.Receive is { } receive)
+        {
+            page.WriteLine($"receive   {receive.Listen}: {Lines(receive.Lines)}, {Quantity.Show(receive.Bytes)} in {receive.Chunks} chunks, {receive.Connections} connections now; "
+                + $"{receive.Repeats} repeated, {receive.Refused} refused; log {Quantity.Show(receive.LogBytes)} of {Quantity.Show(receive.QuotaBytes)}{(receive.Full ? ", FULL" : "")}");
+            Write(receive.Losses, page);
+        }
+        foreach (var route in status.Routes)
+            Write(route, page);
+    }
+
+    private static void Write(MountStatus mount, TextWriter page)
+    {
+        page.WriteLine($"mount     {mount.Name} at {mount.At}: {mount.Writes} writes, {Quantity.Show(mount.Bytes)} in; log {Quantity.Show(mount.LogBytes)} of {Quantity.Show(mount.QuotaBytes)}"
+            + (mount.BlockedNow > 0 ? $", {mount.BlockedNow} WRITES WAIT FOR ROOM" : ""));
+        Write(new Dictionary<string, long>(StringComparer.Ordinal)
+        {
+            ["writes refused because the log was full"] = mount.Refused,
+            ["writes carried but not kept in the file underneath"] = mount.Unkept,
+            ["writes dropped because the log was full"] = mount.Sources.Sum(s => s.LostRecords),
+        }, page);
+        foreach (var source in mount.Sources.OrderByDescending(s => s.Bytes).Take(SourcesMax))
+            page.WriteLine($"  source  {source.Path}: {source.Writes} writes, {Quantity.Show(source.Bytes)}"
+                + (source.Refused > 0 ? $", {source.Refused} refused" : "") + (source.LostRecords > 0 ? $", {source.LostRecords} LOST" : ""));
+        WriteRest(mount.Sources.Count, page);
+    }
+
+    private static void Write(RouteStatus route, TextWriter page)
+    {
+        var pump = route.Pump;
+        page.WriteLine($"route     {pump.Name} from {pump.Log} to {pump.Output}: {Lines(pump.LinesOut)}, {Quantity.Show(pump.BytesOut)} out"
+            + (pump.ChunksInFlight > 0 ? $"; {pump.LinesInFlight} in flight in {pump.ChunksInFlight} chunks" : "") + "; " + Describe(route.Queue));
+        Write(pump.Losses, page);
+        foreach (var receiver in pump.Receivers)
+            page.WriteLine($"  to      {receiver.Name}: {(receiver.Healthy ? "healthy" : "NOT HEALTHY: " + receiver.Problem)}; {Lines(receiver.Lines)}, {Quantity.Show(receiver.Bytes)}"
+                + (receiver.Repeats > 0 ? $", {receiver.Repeats} repeated" : ""));
+        foreach (var source in pump.Sources.Where(s => s.Matched).OrderByDescending(s => s.Bytes).Take(SourcesMax))
+            page.WriteLine($"  source  {source.Host}:{source.Path}: {Lines(source.Lines)}, {Quantity.Show(source.Bytes)}, last {source.Last:yyyy-MM-dd HH:mm:ss}Z");
+        WriteRest(pump.Sources.Count(s => s.Matched), page);
+    }
+
+    private static void WriteRest(int sources, TextWriter page)
+    {
+        if (sources > SourcesMax)
+            page.WriteLine($"  source  and {sources - SourcesMax} more (all with --json)");
+    }
+
+    private static void Write(IReadOnlyDictionary<string, long> losses, TextWriter page)
+    {
+        foreach (var (cause, count) in losses.Where(l => l.Value > 0))
+            page.WriteLine($"  LOSS    {cause}: {count}");
+    }
+
+    private static string Describe(QueueStatus? queue) => queue switch
+    {
+        null => "no log yet",
+        { Records: 0 } => "nothing queued",
+        _ => $"{(queue.Complete ? "" : "at least ")}{Lines(queue.Lines)}, {Quantity.Show(queue.Bytes)} queued, the oldest {Quantity.Show(TimeSpan.FromSeconds(queue.OldestSeconds))} old",
+    };
+
+    private static string Lines(long lines) => lines is 1 ? "1 line" : $"{lines} lines";
+}

@@ -1,0 +1,80 @@
+using Hikyaku.Commands;
+using Hikyaku.Config;
+using Hikyaku.Fuse;
+using Hikyaku.Log;
+using Hikyaku.Mount;
+using Hikyaku.Status;
+
+namespace Hikyaku.Supervision;
+
+/// <summary>The process behind one mount. It is told everything by its arguments: reading a configuration would cost writers time after a crash.</summary>
+internal static class MountChild
+{
+    public const string Verb = "serve-mount";
+
+    public static IReadOnlyList<string> Command(Settings settings, HeldMount mount, bool fresh) =>
+    [
+        .. ChildProcess.Self, Verb,
+        ChildArguments.Word("name", mount.Settings.Name),
+        ChildArguments.Word("at", mount.Settings.At),
+        ChildArguments.Word("state", settings.State),
+        ChildArguments.Word("device", mount.Device),
+        ChildArguments.Word("directory", mount.Directory),
+        ChildArguments.Word("doorbell", mount.Doorbell),
+        ChildArguments.Word("negotiation", mount.Negotiation.ToString()),
+        ChildArguments.Word("fresh", fresh ? 1 : 0),
+        ChildArguments.Word("keep", mount.Settings.KeepAll ? 1 : 0),
+        ChildArguments.Word("commit", (int)mount.Settings.Log.Commit),
+        ChildArguments.Word("interval", mount.Settings.Log.Interval.Ticks),
+        ChildArguments.Word("quota", mount.Settings.Log.QuotaBytes),
+        ChildArguments.Word("full", (int)mount.Settings.Log.WhenFull),
+        .. InstancePaths.Pumps(settings, mount.Settings.Name).Select(p => ChildArguments.Word("cursor", p)),
+    ];
+
+    public static int Run(string[] words)
+    {
+        using var stop = ChildLife.Begin();
+        var arguments = new ChildArguments(words);
+        var name = arguments["name"];
+        var where = $"mount {name}";
+        var state = arguments["state"];
+        try
+        {
+            var options = new MountOptions
+            {
+                Name = name,
+                DeviceFd = arguments.Number("device"),
+                DirectoryFd = arguments.Number("directory"),
+                DoorbellFd = arguments.Number("doorbell"),
+                DoorbellPath = InstancePaths.Doorbell(state, name),
+                Negotiation = arguments["negotiation"],
+                Fresh = arguments.Number("fresh") is 1,
+                StateDirectory = InstancePaths.Mount(state, name),
+                LogDirectory = InstancePaths.Log(state, name),
+                Log = new LogOptions
+                {
+                    QuotaBytes = arguments.LongNumber("quota"),
+                    WhenFull = (WhenFull)arguments.Number("full"),
+                    CursorDirectory = InstancePaths.Cursors(state, name),
+                    Cursors = arguments.All("cursor"),
+                    Report = message => Journal.Warn(where, message),
+                },
+                CommitLevel = (CommitLevel)arguments.Number("commit"),
+                CommitInterval = TimeSpan.FromTicks(arguments.LongNumber("interval")),
+                Keep = arguments.Number("keep") is 1 ? Keep.All : Keep.None,
+                Report = message => Journal.Warn(where, message),
+                Ready = ChildLife.TellReady,
+            };
+            using var status = new StatusFile(state, where.Replace(' ', '-'), () => new ProcessStatus { Mount = MountStatus.Of(name, arguments["at"], options.Counters) });
+            if (MountProcess.Run(options, stop.Token) is not MountEnd.Aborted)
+                return ExitCode.Ok;
+            Journal.Error(where, "the kernel's connection was aborted; programs get errors below the mount point until it is mounted anew");
+            return SupervisedChild.NoSuccessor;
+        }
+        catch (Exception e) when (e is MountException or LogException or FuseException)
+        {
+            Journal.Error(where, e.Message);
+            return ExitCode.Missing;
+        }
+    }
+}

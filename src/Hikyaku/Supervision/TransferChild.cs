@@ -1,0 +1,105 @@
+using System.Globalization;
+using Hikyaku.Commands;
+using Hikyaku.Config;
+using Hikyaku.Forward;
+using Hikyaku.Log;
+using Hikyaku.Status;
+using Hikyaku.Transfer;
+
+namespace Hikyaku.Supervision;
+
+/// <summary>The process that carries lines on. It reads the accepted configuration itself; only descriptors are told by arguments.</summary>
+internal static class TransferChild
+{
+    public const string Verb = "serve-transfer";
+
+    public static readonly IReadOnlyDictionary<string, int> NoDoorbells = new Dictionary<string, int>(StringComparer.Ordinal);
+
+    private const string Where = "transfer";
+
+    public static IReadOnlyList<string> Command(Settings settings, string? mountPoint, IEnumerable<HeldMount> mounts) =>
+    [
+        .. ChildProcess.Self, Verb,
+        ChildArguments.Word("configuration", settings.File),
+        ChildArguments.Word("accepted", InstancePaths.Accepted(settings.State)),
+        .. mountPoint is null ? [] : new[] { ChildArguments.Word("mount", mountPoint) },
+        .. mounts.Select(m => ChildArguments.Word("doorbell", string.Create(CultureInfo.InvariantCulture, $"{m.Doorbell}:{m.Settings.Name}"))),
+    ];
+
+    public static int Run(string[] words)
+    {
+        using var stop = ChildLife.Begin();
+        var arguments = new ChildArguments(words);
+        try
+        {
+            var settings = ConfigurationFile.Load(arguments["configuration"], arguments.Find("mount"), arguments["accepted"]);
+            var doorbells = arguments.All("doorbell").Select(d => d.Split(':', 2)).ToDictionary(d => d[1], d => int.Parse(d[0], CultureInfo.InvariantCulture), StringComparer.Ordinal);
+            return RunAsync(settings, doorbells, ChildLife.TellReady, stop.Token).GetAwaiter().GetResult();
+        }
+        catch (ConfigurationException e)
+        {
+            Journal.Error(Where, e.Message);
+            return ExitCode.Usage;
+        }
+    }
+
+    /// <summary>Carries lines until cancelled; returns the exit code.</summary>
+    /// <param name="doorbells">The mounts that run, each with its inherited eventfd.</param>
+    /// <param name="started">Called once, when everything that can fail at the start has not.</param>
+    public static async Task<int> RunAsync(Settings settings, IReadOnlyDictionary<string, int> doorbells, Action? started, CancellationToken stop)
+    {
+        try
+        {
+            var process = new TransferProcess(Translate(settings, doorbells));
+            var running = process.RunAsync(stop);
+            if (!running.IsCompleted)
+                started?.Invoke();
+            using var status = new StatusFile(settings.State, Where, () => new ProcessStatus { Transfer = process.Status() });
+            await running;
+            return ExitCode.Ok;
+        }
+        catch (Exception e) when (e is ForwardException or LogException)
+        {
+            Journal.Error(Where, e.Message);
+            return ExitCode.Missing;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Journal.Error(Where, e.Message);
+            return ExitCode.Failed;
+        }
+    }
+
+    internal static TransferSettings Translate(Settings settings, IReadOnlyDictionary<string, int> doorbells)
+    {
+        // A mount that came into the file after the start is not mounted: its routes wait for the next start.
+        var intakes = settings.Mounts.Select(m => m.Name).Where(doorbells.ContainsKey).ToList();
+        if (settings.Receive is not null)
+            intakes.Add(Config.ReceiveSettings.Name);
+        return new TransferSettings
+        {
+            Host = settings.Host,
+            StateDirectory = settings.State,
+            Mounts = [.. settings.Mounts.Where(m => doorbells.ContainsKey(m.Name)).Select(m => new MountLog(m.Name, doorbells[m.Name], m.Log.Commit))],
+            Receive = settings.Receive is { } receive ? Translate(receive) : null,
+            Routes = [.. settings.Routes.Where(r => r.From.Any(intakes.Contains)).Select(r => Translate(r, intakes))],
+            Report = message => Journal.Warn(Where, message),
+        };
+    }
+
+    private static Transfer.ReceiveSettings Translate(Config.ReceiveSettings receive) => new(receive.Listen.ToString())
+    {
+        Commit = receive.Log.Commit,
+        CommitInterval = receive.Log.Interval,
+        QuotaBytes = receive.Log.QuotaBytes,
+        WhenFull = receive.Log.WhenFull,
+    };
+
+    private static Transfer.RouteSettings Translate(Config.RouteSettings route, List<string> intakes) => new(route.Name)
+    {
+        From = [.. route.From.Where(intakes.Contains)],
+        Match = route.Match,
+        Forward = route.Forward is { } forward ? new ForwardOutputSettings([.. forward.Servers.Select(s => s.ToString())]) : null,
+        File = route.File is { } file ? new FileOutputSettings(file.Path) { Format = file.Format, Time = file.Time } : null,
+    };
+}
