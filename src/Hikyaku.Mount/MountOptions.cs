@@ -41,8 +41,15 @@ public sealed record MountOptions
     /// <summary>The inherited eventfd that wakes it; -1 = none.</summary>
     public int DoorbellFd { get; init; } = -1;
 
-    /// <summary>True for the first process after mounting, false for the successor of one that died.</summary>
-    public required bool Fresh { get; init; }
+    /// <summary>
+    /// A number chosen when mounting that no earlier mount with this state directory had, such as the time; the same for every process
+    /// of one mount. By it a process knows whether the state it finds is this mount's: its predecessor may have died before it made
+    /// one. 0 = not given, <see cref="Fresh"/> decides.
+    /// </summary>
+    public ulong Incarnation { get; init; }
+
+    /// <summary>True for the first process after mounting, false for the successor of one that died. Without meaning where <see cref="Incarnation"/> is given.</summary>
+    public bool Fresh { get; init; }
 
     /// <summary>Receives sentences for people.</summary>
     public Action<string>? Report { get; init; }

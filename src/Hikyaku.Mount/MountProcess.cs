@@ -40,16 +40,15 @@ public static unsafe class MountProcess
         Libc.MakeDirectory(options.StateDirectory);
         var path = Path.Combine(options.StateDirectory, "state");
         state = MountState.TryOpen(path);
-        if (state is null && !options.Fresh)
-            throw new MountException($"{path} is missing or of another version: this mount cannot be gone on with, only unmounted");
+        var goesOn = state is not null && (options.Incarnation == 0 ? !options.Fresh : state.Header->Incarnation == options.Incarnation);
         var doorbell = options.DoorbellPath is null || options.DoorbellFd < 0 ? null : new Doorbell(options.DoorbellPath, options.DoorbellFd);
         options.Counters.Log = log;
         options.Counters.CommitLevel = options.CommitLevel;
 
         var serving = new Serving(device, log, storage, doorbell, options, report);
-        if (options.Fresh || state is null)
+        if (!goesOn || state is null)
             state = serving.Begin(path, state);
-        var end = serving.Serve(state, negotiation, cancellation);
+        var end = serving.Serve(state, goesOn, negotiation, cancellation);
         // A thread may still be on its way back from the kernel and use all of this; the process is to end anyway.
         if (end == MountEnd.Cancelled)
             return end;
@@ -79,13 +78,12 @@ public static unsafe class MountProcess
                 using var keeper = new Keeper(storage, old, options.Keep, options.Counters, report);
                 Tree(old, underneath, keeper, out _).Finish(report);
             }
-            var state = MountState.Create(path, nextHandle);
-            state.Header->Kept = log.NextSequence;
-            state.Header->Answered = log.NextSequence - 1;
+            var state = MountState.Create(path, options.Incarnation, nextHandle, log.NextSequence);
+            old?.Dispose();
             return state;
         }
 
-        public MountEnd Serve(MountState state, FuseNegotiation negotiation, CancellationToken cancellation)
+        public MountEnd Serve(MountState state, bool goesOn, FuseNegotiation negotiation, CancellationToken cancellation)
         {
             var nodes = new NodeTable(state);
             if (Underneath.StatTop(options.DirectoryFd, out var top) is var error and < 0)
@@ -95,13 +93,13 @@ public static unsafe class MountProcess
             var underneath = new Underneath(options.DirectoryFd, nodes);
             var keeper = new Keeper(storage, state, options.Keep, options.Counters, report);
             var tree = Tree(state, underneath, keeper, out var committer);
-            if (options.Fresh)
-                tree.RemoveLeftovers();
-            else
+            if (goesOn)
                 tree.Restore(storage);
+            else
+                tree.RemoveLeftovers();
             keeper.Start();
             committer.Start();
-            if (!options.Fresh)
+            if (goesOn)
                 device.SendResend();
             options.Ready?.Invoke();
 

@@ -61,7 +61,7 @@ internal sealed unsafe class MountState : IDisposable
 
     /// <summary>A new, empty state in place of whatever is there.</summary>
     /// <exception cref="MountException">The file cannot be made.</exception>
-    public static MountState Create(string path, ulong nextHandle)
+    public static MountState Create(string path, ulong incarnation, ulong nextHandle, ulong nextSequence)
     {
         var making = path + ".new";
         File.Delete(making);
@@ -82,7 +82,9 @@ internal sealed unsafe class MountState : IDisposable
         var state = Map(fd, making);
         state.Header->Version = KnownVersion;
         state.Header->NextHandle = nextHandle;
-        state.Header->Kept = 1;
+        state.Header->Incarnation = incarnation;
+        state.Header->Kept = nextSequence;
+        state.Header->Answered = nextSequence - 1;
         Volatile.Write(ref state.Header->Magic, Magic);
         File.Move(making, path, overwrite: true);
         return state;

@@ -16,6 +16,9 @@ internal unsafe struct StateHeader
     /// <summary>1 = a move of a node to another name, written down below, is being applied.</summary>
     public uint Moving;
 
+    /// <summary>Which mount this is the state of, <see cref="MountOptions.Incarnation"/>.</summary>
+    public ulong Incarnation;
+
     /// <summary>The next handle number.</summary>
     public ulong NextHandle;
 
