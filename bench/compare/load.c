@@ -1,0 +1,593 @@
+// The load: writers that log as programs do, and a judge of what arrived. It knows nothing of what lies between the two.
+//
+//   cc -O2 -pthread -o load load.c
+//   load            prints how to use it
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WRITERS_MAX 36
+#define NUMBER_MAX 99999999u // eight digits
+#define LINE_MIN 10
+#define LINE_MAX (1u << 20)
+#define BIG_EVERY 256 // in mode big each 256th line has LINE_MAX bytes
+#define SEVERAL_MAX 16
+#define RING 65521
+
+static const char usage[] =
+    "load write --dir DIR --writers N (--lines L | --seconds S) --bytes B [--rate R] [--mode M] [--failures F] [--out FILE]\n"
+    "    N processes (1..36), each appending to DIR/wK.log: L lines each, or for S seconds, or until SIGTERM. A line has exactly\n"
+    "    B bytes (10..1048576) with its newline and carries writer, number and a pattern made from both.\n"
+    "    --rate R      lines per second and writer; 0, the default, is as fast as possible\n"
+    "    --mode line   one write(2) per line (default)    half  a line in two or three writes\n"
+    "           several  up to 16 lines per write         big   as line, each 256th line has 1 MiB\n"
+    "    --failures F  a failed write is counted and tried again 1 ms later; a writer stops at its Fth (default 1)\n"
+    "    Prints one JSON object, also to FILE: what was written, what failed and why, latency of write(2).\n"
+    "    Exit code 0 when no write failed, 1 otherwise.\n"
+    "\n"
+    "load check --file OUT [--file OUT2 ...] (--expect FILE | --writers N --lines L --bytes B [--mode M])\n"
+    "    Compares what arrived, plain lines in one or several files, with what was written (FILE is what write printed).\n"
+    "    Prints {lines, lost, twice, reordered, damaged, unacknowledged}: the last counts lines whose own write had failed\n"
+    "    but that arrived nevertheless, which is no fault. Exit code 0 when the other four are 0, 1 otherwise.\n"
+    "\n"
+    "load latency --dir DIR --out OUTFILE [--count N] [--pause-ms P]\n"
+    "    Writes a line to DIR/latency.log, looks at OUTFILE without pause until it is there, waits P ms (default 20),\n"
+    "    N times (default 200). Prints microseconds from before write(2) until visible. Exit code 1 after 10 s without a line.\n"
+    "\n"
+    "Exit code 2: wrong usage.\n";
+
+enum mode { LINE, HALF, SEVERAL, BIG };
+static const char *const modes[] = { "line", "half", "several", "big" };
+
+static void fail(int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("load: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(code);
+}
+
+static uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void wait_until(uint64_t ns)
+{
+    struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) { }
+}
+
+// ---- lines ----
+
+static char ring[RING + LINE_MAX];
+
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 31)) * 0x7fb5d329728ea185u;
+    x = (x ^ (x >> 27)) * 0x81dadef4bc2dd44du;
+    return x ^ (x >> 33);
+}
+
+static uint64_t line_hash(unsigned writer, unsigned number) { return mix(((uint64_t)writer + 1) << 32 | number); }
+
+static void make_ring(void)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-";
+    for (size_t i = 0; i < sizeof ring; i++) ring[i] = letters[mix(i % RING + 7) & 63];
+}
+
+static size_t line_length(enum mode mode, size_t bytes, unsigned number)
+{
+    return mode == BIG && number % BIG_EVERY == BIG_EVERY - 1 ? LINE_MAX : bytes;
+}
+
+// The head: "12 00000345 ", or where that is too long "c00000345" (one letter for the writer).
+static size_t line_head(char *to, unsigned writer, unsigned number, size_t bytes)
+{
+    size_t at = 0;
+    if (bytes >= 16) {
+        if (writer >= 10) to[at++] = (char)('0' + writer / 10);
+        to[at++] = (char)('0' + writer % 10);
+        to[at++] = ' ';
+    } else {
+        to[at++] = "0123456789abcdefghijklmnopqrstuvwxyz"[writer];
+    }
+    for (unsigned digit = 10000000; digit; digit /= 10) to[at++] = (char)('0' + number / digit % 10);
+    if (bytes >= 16) to[at++] = ' ';
+    return at;
+}
+
+static size_t make_line(char *to, unsigned writer, unsigned number, size_t length, size_t bytes)
+{
+    size_t head = line_head(to, writer, number, bytes);
+    memcpy(to + head, ring + line_hash(writer, number) % RING, length - head - 1);
+    to[length - 1] = '\n';
+    return length;
+}
+
+// ---- options ----
+
+struct options {
+    const char *dir, *out, *expect;
+    const char *files[64];
+    int file_count;
+    uint64_t writers, lines, bytes, rate, seconds, failures, count, pause_ms;
+    enum mode mode;
+};
+
+static uint64_t number_of(const char *name, const char *text, uint64_t min, uint64_t max)
+{
+    char *end;
+    errno = 0;
+    uint64_t value = strtoull(text, &end, 10);
+    if (errno || end == text || *end || *text == '-' || value < min || value > max)
+        fail(2, "%s %s: expected a number from %llu to %llu", name, text, (unsigned long long)min, (unsigned long long)max);
+    return value;
+}
+
+static enum mode mode_of(const char *text)
+{
+    for (int i = 0; i < 4; i++) if (!strcmp(text, modes[i])) return (enum mode)i;
+    fail(2, "--mode %s: expected line, half, several or big", text);
+    return LINE;
+}
+
+static struct options parse(int argc, char **argv)
+{
+    struct options o = { .failures = 1, .count = 200, .pause_ms = 20 };
+    for (int i = 2; i < argc; i += 2) {
+        const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (!value) fail(2, "%s: a value is missing; 'load' alone explains", name);
+        else if (!strcmp(name, "--dir")) o.dir = value;
+        else if (!strcmp(name, "--out")) o.out = value;
+        else if (!strcmp(name, "--expect")) o.expect = value;
+        else if (!strcmp(name, "--file") && o.file_count < 64) o.files[o.file_count++] = value;
+        else if (!strcmp(name, "--writers")) o.writers = number_of(name, value, 1, WRITERS_MAX);
+        else if (!strcmp(name, "--lines")) o.lines = number_of(name, value, 1, NUMBER_MAX);
+        else if (!strcmp(name, "--bytes")) o.bytes = number_of(name, value, LINE_MIN, LINE_MAX);
+        else if (!strcmp(name, "--rate")) o.rate = number_of(name, value, 0, 100000000);
+        else if (!strcmp(name, "--seconds")) o.seconds = number_of(name, value, 1, 1000000);
+        else if (!strcmp(name, "--failures")) o.failures = number_of(name, value, 1, UINT32_MAX);
+        else if (!strcmp(name, "--count")) o.count = number_of(name, value, 1, 1000000);
+        else if (!strcmp(name, "--pause-ms")) o.pause_ms = number_of(name, value, 0, 100000);
+        else if (!strcmp(name, "--mode")) o.mode = mode_of(value);
+        else fail(2, "%s: no such option; 'load' alone explains", name);
+    }
+    return o;
+}
+
+// ---- latencies: 64 steps for each power of two, so a bucket is at most 1.6 % wide ----
+
+#define STEPS 64
+#define BUCKETS (STEPS * 59)
+
+static unsigned bucket_of(uint64_t ns)
+{
+    if (ns < STEPS) return (unsigned)ns;
+    unsigned power = 63u - (unsigned)__builtin_clzll(ns);
+    return (power - 5) * STEPS + (unsigned)(ns >> (power - 6)) - STEPS;
+}
+
+static uint64_t bucket_top(unsigned bucket)
+{
+    if (bucket < STEPS) return bucket;
+    unsigned power = bucket / STEPS + 5;
+    return ((uint64_t)(bucket % STEPS + STEPS + 1) << (power - 6)) - 1;
+}
+
+// ---- write ----
+
+struct errors { int number; uint64_t times; };
+
+// Shared between a writer and the parent.
+struct writer {
+    uint64_t lines, bytes, writes, failed, short_writes, longest, started, ended;
+    struct errors errors[8];
+    uint32_t histogram[BUCKETS];
+};
+
+static struct { _Atomic bool go, stop; struct writer writers[WRITERS_MAX]; } *shared;
+
+static void stop(int signal) { (void)signal; atomic_store(&shared->stop, true); }
+
+static void count_error(struct writer *w, int number, uint64_t times)
+{
+    w->failed += times;
+    for (int i = 0; i < 8; i++)
+        if (w->errors[i].number == number || !w->errors[i].number) {
+            w->errors[i].number = number;
+            w->errors[i].times += times;
+            return;
+        }
+}
+
+// Writes all of it, measuring each write(2). False when the writer is to stop.
+static bool put(struct writer *w, int file, const char *from, size_t length, uint64_t failures)
+{
+    while (length) {
+        uint64_t before = now();
+        ssize_t written = write(file, from, length);
+        uint64_t took = now() - before;
+        int error = errno;
+        w->writes++;
+        w->histogram[bucket_of(took)]++;
+        if (took > w->longest) w->longest = took;
+        if (written >= 0) {
+            if ((size_t)written < length) w->short_writes++;
+            from += written;
+            length -= (size_t)written;
+            w->bytes += (size_t)written;
+            continue;
+        }
+        count_error(w, error, 1);
+        if (w->failed >= failures || atomic_load(&shared->stop)) return false;
+        wait_until(now() + 1000000);
+    }
+    return true;
+}
+
+static void run_writer(unsigned k, const struct options *o)
+{
+    struct writer *w = &shared->writers[k];
+    char *buffer = malloc(LINE_MAX + SEVERAL_MAX * o->bytes);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/w%u.log", o->dir, k);
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (file < 0) {
+        fprintf(stderr, "load: %s: %s\n", path, strerror(errno));
+        count_error(w, errno, 1);
+    }
+    while (!atomic_load(&shared->go)) usleep(200);
+    w->started = now();
+    uint64_t limit = o->lines ? o->lines : NUMBER_MAX, end = o->seconds ? w->started + o->seconds * 1000000000u : UINT64_MAX;
+    unsigned number = 0;
+    bool ok = file >= 0;
+    while (ok && number < limit && !atomic_load(&shared->stop) && now() < end) {
+        if (o->rate) wait_until(w->started + number * 1000000000u / o->rate);
+        uint64_t hash = line_hash(k, number);
+        unsigned lines = o->mode == SEVERAL ? 1 + (unsigned)(hash >> 20) % SEVERAL_MAX : 1;
+        if (lines > limit - number) lines = (unsigned)(limit - number);
+        size_t length = 0, at = 0;
+        for (unsigned i = 0; i < lines; i++)
+            length += make_line(buffer + length, k, number + i, line_length(o->mode, o->bytes, number + i), o->bytes);
+        if (o->mode == HALF) {
+            at = 1 + (hash >> 20) % (length - 2);
+            ok = put(w, file, buffer, at, o->failures);
+            if (ok && (hash >> 50) & 1 && length - at > 1) {
+                size_t more = 1 + (hash >> 8) % (length - at - 1);
+                ok = put(w, file, buffer + at, more, o->failures);
+                at += more;
+            }
+        }
+        uint64_t before = w->bytes;
+        ok = ok && put(w, file, buffer + at, length - at, o->failures);
+        if (ok) number += lines;
+        else if (o->mode == SEVERAL) number += (unsigned)((w->bytes - before) / o->bytes);
+        w->lines = number;
+    }
+    // A close may fail as well, and the program that asked for it would want to know.
+    if (file >= 0 && close(file)) count_error(w, errno, 1);
+    w->ended = now();
+    _exit(0);
+}
+
+static uint64_t quantile(const uint64_t *histogram, uint64_t total, double part)
+{
+    uint64_t rank = (uint64_t)((double)total * part), seen = 0;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        if ((seen += histogram[i]) > rank) return bucket_top(i);
+    return 0;
+}
+
+static void print_writer(FILE *to, const struct writer *w, uint64_t wall)
+{
+    static uint64_t histogram[BUCKETS];
+    uint64_t measured = 0;
+    for (unsigned i = 0; i < BUCKETS; i++) measured += histogram[i] = w->histogram[i];
+    double seconds = (double)wall / 1e9;
+    fprintf(to, "\"lines\":%llu,\"failed\":%llu,\"bytes\":%llu,\"writes\":%llu,\"short\":%llu,\"seconds\":%.6f,"
+        "\"p50_ns\":%llu,\"p99_ns\":%llu,\"p999_ns\":%llu,\"longest_ns\":%llu,\"lines_per_s\":%.0f,\"errors\":{",
+        (unsigned long long)w->lines, (unsigned long long)w->failed, (unsigned long long)w->bytes, (unsigned long long)w->writes,
+        (unsigned long long)w->short_writes, seconds,
+        (unsigned long long)quantile(histogram, measured, 0.5), (unsigned long long)quantile(histogram, measured, 0.99),
+        (unsigned long long)quantile(histogram, measured, 0.999), (unsigned long long)w->longest,
+        seconds > 0 ? (double)w->lines / seconds : 0.0);
+    for (int i = 0; i < 8 && w->errors[i].number; i++) {
+        const char *name = strerrorname_np(w->errors[i].number);
+        fprintf(to, "%s\"%s\":%llu", i ? "," : "", name ? name : "?", (unsigned long long)w->errors[i].times);
+    }
+    fputc('}', to);
+}
+
+static void print_result(FILE *to, const struct options *o, const struct writer *total, uint64_t wall)
+{
+    fprintf(to, "{\"mode\":\"%s\",\"line_bytes\":%llu,\"writers\":[", modes[o->mode], (unsigned long long)o->bytes);
+    for (unsigned k = 0; k < o->writers; k++) {
+        const struct writer *w = &shared->writers[k];
+        fprintf(to, "%s{", k ? "," : "");
+        print_writer(to, w, w->ended - w->started);
+        fputc('}', to);
+    }
+    fputs("],\"total\":{", to);
+    print_writer(to, total, wall);
+    fputs("}}\n", to);
+}
+
+static int run_write(const struct options *o)
+{
+    if (!o->dir || !o->writers || !o->bytes || (!o->lines && !o->seconds))
+        fail(2, "write needs --dir, --writers, --bytes, and --lines or --seconds");
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) fail(1, "mmap: %s", strerror(errno));
+    struct sigaction action = { .sa_handler = stop, .sa_flags = SA_RESTART };
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    for (unsigned k = 0; k < o->writers; k++) {
+        pid_t child = fork();
+        if (child < 0) fail(1, "fork: %s", strerror(errno));
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            run_writer(k, o);
+        }
+    }
+    usleep(20000);
+    atomic_store(&shared->go, true);
+    bool died = false;
+    for (unsigned k = 0; k < o->writers; k++) {
+        int status;
+        while (wait(&status) < 0 && errno == EINTR) { }
+        died |= !WIFEXITED(status) || WEXITSTATUS(status);
+    }
+    if (died) fail(1, "a writer died");
+
+    static struct writer total;
+    total.started = UINT64_MAX;
+    for (unsigned k = 0; k < o->writers; k++) {
+        const struct writer *w = &shared->writers[k];
+        total.lines += w->lines;
+        total.bytes += w->bytes;
+        total.writes += w->writes;
+        total.short_writes += w->short_writes;
+        if (w->longest > total.longest) total.longest = w->longest;
+        if (w->started < total.started) total.started = w->started;
+        if (w->ended > total.ended) total.ended = w->ended;
+        for (unsigned i = 0; i < BUCKETS; i++) total.histogram[i] += w->histogram[i];
+        for (int i = 0; i < 8 && w->errors[i].number; i++)
+            count_error(&total, w->errors[i].number, w->errors[i].times);
+    }
+    print_result(stdout, o, &total, total.ended - total.started);
+    if (o->out) {
+        FILE *to = fopen(o->out, "w");
+        if (!to) fail(1, "%s: %s", o->out, strerror(errno));
+        print_result(to, o, &total, total.ended - total.started);
+        if (fclose(to)) fail(1, "%s: %s", o->out, strerror(errno));
+    }
+    return total.failed ? 1 : 0;
+}
+
+// ---- check ----
+
+struct expected { uint64_t lines, failed, last; uint8_t *seen; };
+
+static struct {
+    struct expected writers[WRITERS_MAX];
+    unsigned writer_count;
+    enum mode mode;
+    size_t bytes;
+    uint64_t lines, twice, reordered, damaged, unacknowledged;
+} books;
+
+static const char *after(const char *text, const char *key)
+{
+    const char *found = text ? strstr(text, key) : NULL;
+    return found ? found + strlen(key) : NULL;
+}
+
+static void read_expected(const char *path)
+{
+    static char text[1 << 18];
+    int file = open(path, O_RDONLY);
+    ssize_t length = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (length < 0) fail(2, "%s: %s", path, strerror(errno));
+    close(file);
+    const char *mode = after(text, "\"mode\":\""), *bytes = after(text, "\"line_bytes\":"), *at = after(text, "\"writers\":[");
+    const char *end = strstr(text, "\"total\":");
+    if (!mode || !bytes || !at || !end) fail(2, "%s: this is not what 'load write' prints", path);
+    char name[16] = "";
+    sscanf(mode, "%15[a-z]", name);
+    books.mode = mode_of(name);
+    books.bytes = strtoull(bytes, NULL, 10);
+    while ((at = after(at, "{\"lines\":")) && at < end && books.writer_count < WRITERS_MAX) {
+        struct expected *w = &books.writers[books.writer_count++];
+        w->lines = strtoull(at, NULL, 10);
+        const char *failed = after(at, "\"failed\":");
+        w->failed = failed ? strtoull(failed, NULL, 10) : 0;
+    }
+}
+
+static bool parse_head(const char *line, size_t length, unsigned *writer, unsigned *number)
+{
+    size_t at = 0;
+    unsigned w = 0, n = 0;
+    if (books.bytes >= 16) {
+        while (at < length && at < 2 && line[at] >= '0' && line[at] <= '9') w = w * 10 + (unsigned)(line[at++] - '0');
+        if (!at || at >= length || line[at++] != ' ') return false;
+    } else if (length) {
+        char c = line[at++];
+        w = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'z' ? (unsigned)(c - 'a') + 10 : WRITERS_MAX;
+    }
+    for (size_t digits = at + 8; at < digits; at++) {
+        if (at >= length || line[at] < '0' || line[at] > '9') return false;
+        n = n * 10 + (unsigned)(line[at] - '0');
+    }
+    *writer = w;
+    *number = n;
+    return w < books.writer_count;
+}
+
+static void check_line(const char *line, size_t length)
+{
+    unsigned writer, number;
+    books.lines++;
+    if (!parse_head(line, length, &writer, &number) || length != line_length(books.mode, books.bytes, number)) {
+        books.damaged++;
+        return;
+    }
+    char head[16];
+    size_t skip = line_head(head, writer, number, books.bytes);
+    struct expected *w = &books.writers[writer];
+    if (memcmp(head, line, skip) || memcmp(line + skip, ring + line_hash(writer, number) % RING, length - skip - 1)) {
+        books.damaged++;
+        return;
+    }
+    if (number >= w->lines) {
+        // With a failed write the writer knows nothing about that line; whatever else is beyond the end was never written.
+        if (w->failed && number < w->lines + SEVERAL_MAX) books.unacknowledged++;
+        else books.damaged++;
+        return;
+    }
+    if (w->seen[number / 8] & 1 << number % 8) {
+        books.twice++;
+        return;
+    }
+    w->seen[number / 8] |= (uint8_t)(1 << number % 8);
+    if (number + 1 < w->last) books.reordered++;
+    else w->last = number + 1;
+}
+
+static void check_file(const char *path)
+{
+    enum { SIZE = 4 << 20 };
+    static char buffer[SIZE];
+    int file = open(path, O_RDONLY);
+    if (file < 0) fail(1, "%s: %s", path, strerror(errno));
+    size_t filled = 0;
+    for (;;) {
+        ssize_t got = read(file, buffer + filled, SIZE - filled);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) fail(1, "%s: %s", path, strerror(errno));
+        if (got == 0) break;
+        filled += (size_t)got;
+        size_t from = 0;
+        for (char *end; (end = memchr(buffer + from, '\n', filled - from)); from = (size_t)(end - buffer) + 1)
+            check_line(buffer + from, (size_t)(end - buffer) + 1 - from);
+        if (from == 0 && filled == SIZE) { // no line is that long
+            books.damaged++;
+            from = SIZE;
+        }
+        memmove(buffer, buffer + from, filled -= from);
+    }
+    if (filled) books.damaged++; // a line without its end
+    close(file);
+}
+
+static int run_check(const struct options *o)
+{
+    if (!o->file_count || (!o->expect && (!o->writers || !o->lines || !o->bytes)))
+        fail(2, "check needs --file, and --expect or all of --writers, --lines, --bytes");
+    if (o->expect) {
+        read_expected(o->expect);
+    } else {
+        books.mode = o->mode;
+        books.bytes = o->bytes;
+        books.writer_count = (unsigned)o->writers;
+        for (unsigned k = 0; k < books.writer_count; k++) books.writers[k].lines = o->lines;
+    }
+    uint64_t lost = 0;
+    for (unsigned k = 0; k < books.writer_count; k++) {
+        books.writers[k].seen = calloc(books.writers[k].lines / 8 + 1, 1);
+        if (!books.writers[k].seen) fail(1, "no memory");
+    }
+    for (int i = 0; i < o->file_count; i++) check_file(o->files[i]);
+    for (unsigned k = 0; k < books.writer_count; k++)
+        for (uint64_t n = 0; n < books.writers[k].lines; n++) lost += !(books.writers[k].seen[n / 8] & 1 << n % 8);
+    printf("{\"lines\":%llu,\"lost\":%llu,\"twice\":%llu,\"reordered\":%llu,\"damaged\":%llu,\"unacknowledged\":%llu}\n",
+        (unsigned long long)books.lines, (unsigned long long)lost, (unsigned long long)books.twice,
+        (unsigned long long)books.reordered, (unsigned long long)books.damaged, (unsigned long long)books.unacknowledged);
+    return lost || books.twice || books.reordered || books.damaged;
+}
+
+// ---- latency ----
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int run_latency(const struct options *o)
+{
+    if (!o->dir || !o->out) fail(2, "latency needs --dir and --out");
+    char path[4096], line[64], seen[65536];
+    snprintf(path, sizeof path, "%s/latency.log", o->dir);
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    if (file < 0) fail(1, "%s: %s", path, strerror(errno));
+    double *taken = calloc(o->count, sizeof *taken), first = 0;
+    if (!taken) fail(1, "no memory");
+    struct stat status;
+    off_t offset = stat(o->out, &status) ? 0 : status.st_size;
+    int out = -1;
+    // The first line finds cold code and perhaps a file that has yet to be made: it is reported apart.
+    for (uint64_t n = 0; n <= o->count; n++) {
+        int length = snprintf(line, sizeof line, "latency %d %08llu\n", getpid(), (unsigned long long)n);
+        uint64_t before = now(), after = before;
+        if (write(file, line, (size_t)length) != length) fail(1, "%s: %s", path, strerror(errno));
+        for (;;) {
+            if (out < 0) out = open(o->out, O_RDONLY);
+            ssize_t got = out < 0 ? 0 : pread(out, seen, sizeof seen - 1, offset);
+            after = now();
+            if (got < 0) fail(1, "%s: %s", o->out, strerror(errno));
+            char *found = got ? memmem(seen, (size_t)got, line, (size_t)length) : NULL;
+            if (found) {
+                offset += found - seen + length;
+                break;
+            }
+            // Other lines before ours: keep only what may be the start of ours.
+            if ((size_t)got == sizeof seen - 1) offset += got - length;
+            if (after - before > 10000000000u) fail(1, "line %llu is not in %s after 10 s", (unsigned long long)n, o->out);
+        }
+        double us = (double)(after - before) / 1e3;
+        if (n) taken[n - 1] = us;
+        else first = us;
+        wait_until(now() + o->pause_ms * 1000000u);
+    }
+    qsort(taken, o->count, sizeof *taken, compare);
+    printf("{\"count\":%llu,\"median_us\":%.1f,\"p99_us\":%.1f,\"min_us\":%.1f,\"max_us\":%.1f,\"first_us\":%.1f}\n",
+        (unsigned long long)o->count, taken[o->count / 2], taken[o->count * 99 / 100], taken[0], taken[o->count - 1], first);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        fputs(usage, argc < 2 ? stderr : stdout);
+        return argc < 2 ? 2 : 0;
+    }
+    struct options o = parse(argc, argv);
+    make_ring();
+    if (!strcmp(argv[1], "write")) return run_write(&o);
+    if (!strcmp(argv[1], "check")) return run_check(&o);
+    if (!strcmp(argv[1], "latency")) return run_latency(&o);
+    fail(2, "%s: no such command; 'load' alone explains", argv[1]);
+}
