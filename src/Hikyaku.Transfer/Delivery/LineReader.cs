@@ -90,13 +90,15 @@ internal sealed class LineReader : IDisposable
     }
 
     /// <summary>
-    /// Reads records into <paramref name="chunk"/> until it is full, the log ends, or the next record is <paramref name="to"/>
-    /// (0: no such bound). True if any record was read.
+    /// Reads records into <paramref name="chunk"/> until it is full or the log ends. With a bound all records before
+    /// <paramref name="to"/> are read, full or not: a chunk that is packed again may need more room than it did.
+    /// True if any record was read.
     /// </summary>
+    /// <param name="to">The first record that is not read; 0: no such bound.</param>
     public bool Fill(Chunk chunk, ulong to)
     {
         var any = false;
-        while ((to == 0 || _log.Position < to) && !chunk.IsFull && _log.TryRead(out var record))
+        while ((to == 0 ? !chunk.IsFull : _log.Position < to) && _log.TryRead(out var record))
         {
             any = true;
             if (to != 0 && record.Sequence >= to)

@@ -153,7 +153,7 @@ internal sealed class Pump : IAsyncDisposable
                 await _signal.WaitAsync(IdleTime, cancel);
             chunk.Number = old.Number;
             chunk.From = old.From;
-            // A chunk may have been journaled when it was fuller than the bound: the journal's range decides.
+            // Before the receiver has spoken it is packed in full form and larger than it was: the journal's range decides.
             while (_reader.Position < old.To && _reader.Fill(chunk, old.To))
             {
             }
