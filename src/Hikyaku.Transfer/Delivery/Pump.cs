@@ -248,7 +248,8 @@ internal sealed class Pump : IAsyncDisposable
 
     private void PublishCursor(bool force)
     {
-        var position = _journal.Base.Position;
+        // Also the very first position is written, at the start: on a disk that is full by then there is no room for a new file.
+        var position = Math.Max(1, _journal.Base.Position);
         if (position <= _cursor || (!force && _time.GetElapsedTime(_lastCursor) < CursorTime))
             return;
         _lastCursor = _time.GetTimestamp();
