@@ -61,7 +61,7 @@ internal sealed class ChildProcess : IDisposable
         {
             _process.StandardInput.Close();
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or InvalidOperationException)
         {
             // It is gone already.
         }

@@ -80,8 +80,8 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
             {
                 var (mount, child, run) = living.Find(m => m.Run == ended);
                 living.RemoveAll(m => m.Run == ended);
-                if (await run is not ChildEnd.Finished)
-                    return child.LastCode is ExitCode.Usage or ExitCode.Missing ? child.LastCode : ExitCode.Failed;
+                if (await run is var end and not ChildEnd.Finished)
+                    return end is ChildEnd.Refused ? child.LastCode : ExitCode.Failed;
                 Journal.Info($"mount {mount.Settings.Name}", $"{mount.Settings.At} was unmounted from outside");
                 if (living.Count is 0)
                     return ExitCode.Ok;
