@@ -61,7 +61,7 @@ internal sealed partial class LiveMount : IDisposable
     {
         _directoryFd = open(Point, 0x200000 | 0x80000, 0);
         Assert.True(_directoryFd >= 0);
-        _device = FuseMount.Mount(Point, "apache");
+        _device = FuseMount.Mount(Point, "hikyaku-test");
         _negotiation = FuseNegotiation.Answer(_device).ToString();
         using var ready = new ManualResetEventSlim();
         var options = Configure(new MountOptions
