@@ -71,7 +71,7 @@ internal static class CommandLine
         command.Parent is CommandResult parent ? [.. CommandPath(parent), command.Command.Name + " "] : [];
 
     // mount(8) and mount.fuse call a helper as "hikyaku SPEC DIR -o OPTIONS", or "hikyaku DIR -o OPTIONS" without a spec.
-    private static string[] AsMountHelper(string[] args, RootCommand root)
+    internal static string[] AsMountHelper(string[] args, RootCommand root)
     {
         if (args.Length is 0 || args[0].StartsWith('-') || args[0].StartsWith('[') || root.Subcommands.Any(c => c.Name == args[0]))
             return args;

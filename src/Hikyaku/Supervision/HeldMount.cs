@@ -69,7 +69,9 @@ internal sealed class HeldMount : IDisposable
         }
         catch (FuseException e)
         {
-            Journal.Warn($"mount {Settings.Name}", $"{e.Message}; unmounting lazily");
+            Journal.Warn($"mount {Settings.Name}", e.Failure is FuseFailure.Busy
+                ? $"{Settings.At} is still in use (fuser -vm {Settings.At} names the programs); it is taken out of the tree and ends when they close their files"
+                : e.Message);
             DetachQuietly(Settings.At);
             return false;
         }

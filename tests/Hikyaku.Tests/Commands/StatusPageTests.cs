@@ -1,0 +1,62 @@
+using System.Text.Json;
+using Hikyaku.Status;
+using Hikyaku.Transfer;
+using Xunit;
+
+namespace Hikyaku.Tests.Commands;
+
+public sealed class StatusPageTests
+{
+    private static readonly InstanceStatus Example = new()
+    {
+        State = "/s",
+        Process = 42,
+        Processes = [new ProcessState("mount-m", 43, Running: false, DateTimeOffset.UnixEpoch)],
+        Mounts =
+        [
+            new MountStatus
+            {
+                Name = "m", At = "/m", Writes = 10, Bytes = 2048, Opens = 1, Refused = 3, BlockedNow = 0, Recognised = 0, Unkept = 0,
+                LogBytes = 1 << 20, QuotaBytes = 1 << 30, NextSequence = 11, CommittedSequence = 10,
+                Sources = [new MountSourceStatus("a.log", 10, 2048, 3, 0, 0)],
+            },
+        ],
+        Routes =
+        [
+            new RouteStatus(new PumpStatus
+            {
+                Name = "r", Route = "r", Log = "m", Output = "forward", Cursor = 5, LinesOut = 4, BytesOut = 100, ChunksInFlight = 1, LinesInFlight = 2,
+                Losses = new Dictionary<string, long>(StringComparer.Ordinal) { ["damaged"] = 1, ["none of these"] = 0 },
+                Sources = [new SourceStatus("h", "a.log", true, 4, 100, DateTimeOffset.UnixEpoch), new SourceStatus("h", "b.log", false, 9, 9, DateTimeOffset.UnixEpoch)],
+                Receivers = [new ReceiverStatus("c:1", false, "connection refused", 4, 100, 1, 0)],
+            }, new QueueStatus(6, 6, 900, 2.5, Complete: true)),
+        ],
+    };
+
+    [Fact]
+    public void The_page_tells_what_came_in_what_went_out_what_waits_and_what_was_lost()
+    {
+        var page = new StringWriter();
+        StatusPage.Write(Example, page);
+        Assert.Equal("""
+            running   process 42, state /s
+            PROBLEM   mount-m (process 43) is not running; what follows of it is from 00:00:00Z
+            mount     m at /m: 10 writes, 2 KiB in; log 1 MiB of 1 GiB
+              LOSS    writes refused because the log was full: 3
+              source  a.log: 10 writes, 2 KiB, 3 refused
+            route     r from m to forward: 4 lines, 100 B out; 2 in flight in 1 chunks; 6 lines, 900 B queued, the oldest 2.5 s old
+              LOSS    damaged: 1
+              to      c:1: NOT HEALTHY: connection refused; 4 lines, 100 B
+              source  h:a.log: 4 lines, 100 B, last 1970-01-01 00:00:00Z
+
+            """, page.ToString());
+    }
+
+    [Fact]
+    public void The_same_comes_as_json_and_can_be_read_back()
+    {
+        var json = JsonSerializer.Serialize(Example, StatusJson.Default.InstanceStatus);
+        Assert.Equal(json, JsonSerializer.Serialize(JsonSerializer.Deserialize(json, StatusJson.Default.InstanceStatus), StatusJson.Default.InstanceStatus));
+        Assert.Equal(42, JsonDocument.Parse(json).RootElement.GetProperty("process").GetInt32());
+    }
+}

@@ -1,0 +1,136 @@
+using Hikyaku.Supervision;
+using Xunit;
+
+namespace Hikyaku.Tests.Supervision;
+
+/// <summary>Children are shells here: what they do is a line of script.</summary>
+public sealed class SupervisedChildTests
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    private readonly List<bool> _fresh = [];
+
+    [Fact]
+    public async Task A_child_that_ends_by_itself_is_not_started_again()
+    {
+        using var child = Supervise(_ => "echo ready; exit 0");
+        Assert.Equal(ChildEnd.Finished, await child.RunAsync().WaitAsync(Patience));
+        Assert.Single(_fresh);
+        Assert.True(await child.Ready);
+    }
+
+    [Fact]
+    public async Task A_child_that_is_killed_while_it_works_is_replaced_any_number_of_times()
+    {
+        using var child = Supervise(n => n < 20 ? "echo ready; kill -9 $$" : "echo ready", max: 2);
+        Assert.Equal(ChildEnd.Finished, await child.RunAsync().WaitAsync(Patience));
+        Assert.Equal(21, _fresh.Count);
+    }
+
+    [Fact]
+    public async Task Only_until_one_was_ready_are_children_fresh()
+    {
+        using var child = Supervise(n => n switch { 0 => "exit 1", 1 => "echo ready; kill -9 $$", _ => "echo ready" }, max: 2);
+        await child.RunAsync().WaitAsync(Patience);
+        Assert.Equal([true, true, false], _fresh);
+    }
+
+    [Fact]
+    public async Task Too_many_failures_in_a_short_time_end_it()
+    {
+        using var child = Supervise(_ => "echo ready; exit 1", max: 2);
+        Assert.Equal(ChildEnd.GivenUp, await child.RunAsync().WaitAsync(Patience));
+        Assert.Equal(3, _fresh.Count);
+        Assert.Equal(1, child.LastCode);
+    }
+
+    [Fact]
+    public async Task Being_killed_before_it_was_ready_counts_as_a_failure()
+    {
+        using var child = Supervise(_ => "kill -9 $$", max: 2);
+        Assert.Equal(ChildEnd.GivenUp, await child.RunAsync().WaitAsync(Patience));
+        Assert.Equal(3, _fresh.Count);
+        Assert.False(await child.Ready);
+    }
+
+    [Fact]
+    public async Task A_first_child_that_cannot_work_on_this_machine_ends_it_at_once()
+    {
+        using var child = Supervise(_ => "exit 3");
+        Assert.Equal(ChildEnd.Refused, await child.RunAsync().WaitAsync(Patience));
+        Assert.Single(_fresh);
+        Assert.Equal(3, child.LastCode);
+    }
+
+    [Fact]
+    public async Task A_child_that_has_no_successor_ends_it_at_once()
+    {
+        using var child = Supervise(n => n is 0 ? "echo ready; kill -9 $$" : $"echo ready; exit {SupervisedChild.NoSuccessor}");
+        Assert.Equal(ChildEnd.GivenUp, await child.RunAsync().WaitAsync(Patience));
+        Assert.Equal(2, _fresh.Count);
+    }
+
+    [Fact]
+    public async Task A_child_stops_when_its_standard_input_ends()
+    {
+        using var child = Supervise(_ => "echo ready; cat; exit 5");
+        var run = child.RunAsync();
+        Assert.True(await child.Ready.WaitAsync(Patience));
+        Assert.True(await child.StopAsync(Patience));
+        Assert.Equal(ChildEnd.Finished, await run.WaitAsync(Patience));
+        Assert.Single(_fresh);
+    }
+
+    [Fact]
+    public async Task A_child_that_does_not_stop_is_killed()
+    {
+        using var child = Supervise(_ => "echo ready; exec sleep 600");
+        var run = child.RunAsync();
+        Assert.True(await child.Ready.WaitAsync(Patience));
+        Assert.False(await child.StopAsync(TimeSpan.FromMilliseconds(50)));
+        Assert.Equal(ChildEnd.Finished, await run.WaitAsync(Patience));
+    }
+
+    [Fact]
+    public async Task Replacing_starts_the_next_one_without_counting_a_failure()
+    {
+        using var child = Supervise(_ => "echo ready; cat", max: 0);
+        var run = child.RunAsync();
+        Assert.True(await child.Ready.WaitAsync(Patience));
+        var first = child.ProcessId;
+        await child.ReplaceAsync(Patience);
+        for (var i = 0; child.ProcessId == first && i < 1000; i++)
+            await Task.Delay(10);
+        Assert.NotEqual(first, child.ProcessId);
+        Assert.False(run.IsCompleted);
+        await child.StopAsync(Patience);
+        Assert.Equal(2, _fresh.Count);
+    }
+
+    [Fact]
+    public async Task A_child_inherits_the_descriptors_it_is_given_and_no_others()
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            int given = Libc.Open(path, Libc.O_RDONLY | Libc.O_CLOEXEC, 0), other = Libc.Open(path, Libc.O_RDONLY | Libc.O_CLOEXEC, 0);
+            var script = $"[ -e /proc/self/fd/{given} ] && [ ! -e /proc/self/fd/{other} ] && echo ready";
+            using var with = ChildProcess.Start(["/bin/sh", "-c", script], given);
+            Assert.True(await with.Ready.WaitAsync(Patience));
+            using var without = ChildProcess.Start(["/bin/sh", "-c", script]);
+            Assert.False(await without.Ready.WaitAsync(Patience));
+            _ = Libc.Close(given);
+            _ = Libc.Close(other);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private SupervisedChild Supervise(Func<int, string> script, int max = 5) => new("test", fresh =>
+    {
+        _fresh.Add(fresh);
+        return ChildProcess.Start(["/bin/sh", "-c", script(_fresh.Count - 1)]);
+    }, new RestartRule(new FailureLimit(max, TimeSpan.FromHours(1), TimeProvider.System), TimeSpan.Zero, TimeSpan.Zero, TimeProvider.System));
+}
