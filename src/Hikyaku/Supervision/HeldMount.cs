@@ -22,6 +22,9 @@ internal sealed class HeldMount : IDisposable
 
     public FuseNegotiation Negotiation { get; }
 
+    /// <summary>Tells this mount from every earlier one of the same name.</summary>
+    public long Incarnation { get; } = TimeProvider.System.GetUtcNow().Ticks;
+
     public int Device => _device.Descriptor;
 
     public int Directory => _directory;

@@ -12,7 +12,7 @@ internal static class MountChild
 {
     public const string Verb = "serve-mount";
 
-    public static IReadOnlyList<string> Command(Settings settings, HeldMount mount, bool fresh) =>
+    public static IReadOnlyList<string> Command(Settings settings, HeldMount mount) =>
     [
         .. ChildProcess.Self, Verb,
         ChildArguments.Word("name", mount.Settings.Name),
@@ -22,7 +22,7 @@ internal static class MountChild
         ChildArguments.Word("directory", mount.Directory),
         ChildArguments.Word("doorbell", mount.Doorbell),
         ChildArguments.Word("negotiation", mount.Negotiation.ToString()),
-        ChildArguments.Word("fresh", fresh ? 1 : 0),
+        ChildArguments.Word("incarnation", mount.Incarnation),
         ChildArguments.Word("keep", mount.Settings.KeepAll ? 1 : 0),
         ChildArguments.Word("commit", (int)mount.Settings.Log.Commit),
         ChildArguments.Word("interval", mount.Settings.Log.Interval.Ticks),
@@ -48,7 +48,7 @@ internal static class MountChild
                 DoorbellFd = arguments.Number("doorbell"),
                 DoorbellPath = InstancePaths.Doorbell(state, name),
                 Negotiation = arguments["negotiation"],
-                Fresh = arguments.Number("fresh") is 1,
+                Incarnation = (ulong)arguments.LongNumber("incarnation"),
                 StateDirectory = InstancePaths.Mount(state, name),
                 LogDirectory = InstancePaths.Log(state, name),
                 Log = new LogOptions

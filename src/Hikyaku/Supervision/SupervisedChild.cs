@@ -17,9 +17,9 @@ internal enum ChildEnd
 
 /// <summary>One child that is started again whenever it dies.</summary>
 /// <param name="where">How the journal calls it.</param>
-/// <param name="start">Starts the next one; told whether none has been ready yet.</param>
+/// <param name="start">Starts the next one.</param>
 /// <param name="rule">When and how long to wait, and when to give up.</param>
-internal sealed class SupervisedChild(string where, Func<bool, ChildProcess> start, RestartRule rule) : IDisposable
+internal sealed class SupervisedChild(string where, Func<ChildProcess> start, RestartRule rule) : IDisposable
 {
     /// <summary>The exit code of a child that no other can replace.</summary>
     public const int NoSuccessor = 4;
@@ -47,15 +47,13 @@ internal sealed class SupervisedChild(string where, Func<bool, ChildProcess> sta
         {
             for (var first = true; !_stop.IsCancellationRequested; first = false)
             {
-                using var child = start(!_ready.Task.IsCompleted);
+                using var child = start();
                 _child = child;
                 var startedAt = rule.Time.GetTimestamp();
                 _ = AnnounceAsync(child);
                 var code = LastCode = await child.Exited;
                 var ran = rule.Time.GetElapsedTime(startedAt);
                 var wasReady = await child.Ready;
-                if (wasReady)
-                    _ready.TrySetResult(true);
                 if (_stop.IsCancellationRequested || (code is ExitCode.Ok && !_replacing))
                     return ChildEnd.Finished;
                 if (_replacing)

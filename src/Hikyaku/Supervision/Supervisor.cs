@@ -28,10 +28,10 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
                 held.Add(HeldMount.Open(mount));
             foreach (var mount in held)
             {
-                var child = new SupervisedChild($"mount {mount.Settings.Name}", fresh => ChildProcess.Start(MountChild.Command(settings, mount, fresh), mount.Device, mount.Directory, mount.Doorbell), RestartRule.ForMount());
+                var child = new SupervisedChild($"mount {mount.Settings.Name}", () => ChildProcess.Start(MountChild.Command(settings, mount), mount.Device, mount.Directory, mount.Doorbell), RestartRule.ForMount());
                 _mounts.Add((mount, child, child.RunAsync()));
             }
-            transfer = new SupervisedChild("transfer", _ => ChildProcess.Start(TransferChild.Command(settings, mountPoint, held), [.. held.Select(m => m.Doorbell)]), RestartRule.ForTransfer());
+            transfer = new SupervisedChild("transfer", () => ChildProcess.Start(TransferChild.Command(settings, mountPoint, held), [.. held.Select(m => m.Doorbell)]), RestartRule.ForTransfer());
             transferRun = transfer.RunAsync();
             var starting = AnnounceAsync(transfer, started);
             code = await UntilEndAsync(transfer, transferRun);
