@@ -48,7 +48,7 @@ public class MountWrite : LineBenchmark
             Fresh = true,
         };
         _log = LogWriter.Open(storage, options.Log);
-        _state = MountState.Create(Path.Combine(_directory, "state"), 1);
+        _state = MountState.Create(Path.Combine(_directory, "state"), 1, 1, _log.NextSequence);
         var nodes = new NodeTable(_state);
         if (Underneath.StatTop(_top, out var top) < 0 || !nodes.PlantRoot(top))
             throw new IOException($"{_directory}: cannot be used");
