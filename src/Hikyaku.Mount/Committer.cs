@@ -58,6 +58,9 @@ internal sealed unsafe class Committer
     }
 
     /// <summary>Answers this write after the next commit. One thread only; allocates nothing.</summary>
+    /// <param name="rawUnique">The request.</param>
+    /// <param name="size">What is answered.</param>
+    /// <param name="sequence">Up to here every write has been answered once this one has; 0 = not known.</param>
     public void Defer(ulong rawUnique, uint size, ulong sequence)
     {
         lock (_gate)
@@ -168,7 +171,8 @@ internal sealed unsafe class Committer
                 var written = new WriteOut { Size = size };
                 _device.Reply(rawUnique, new ReadOnlySpan<byte>(&written, sizeof(WriteOut)));
             }
-            Volatile.Write(ref _state.Header->Answered, sequence);
+            if (sequence != 0)
+                Volatile.Write(ref _state.Header->Answered, sequence);
             lock (_gate)
             {
                 Volatile.Write(ref _waitingFrom, _waitingFrom + 1);

@@ -32,6 +32,7 @@ internal sealed unsafe class Keeper : IDisposable
     private Thread? _thread;
     private ulong _appended;
     private long _missed;
+    private ulong _fullAt;
     private bool _stopping;
     private volatile bool _asleep;
     private volatile int _full;
@@ -83,6 +84,16 @@ internal sealed unsafe class Keeper : IDisposable
             _queue.Enqueue((upto, work));
             Monitor.Pulse(_gate);
         }
+    }
+
+    /// <summary>Waits until everything up to this sequence is underneath, or cannot be for now. On the appending thread.</summary>
+    public void Await(ulong upto)
+    {
+        if (!_keeps || _thread is null || Kept > upto)
+            return;
+        using var done = new ManualResetEventSlim();
+        Post(upto, _ => done.Set());
+        done.Wait();
     }
 
     /// <summary>Something new is in the log. Only needed when <see cref="IsAsleep"/> is seen after a full fence.</summary>
@@ -301,7 +312,7 @@ internal sealed unsafe class Keeper : IDisposable
             _report($"{_reader.Missed - _missed} records were gone from the log before their content was kept");
             _missed = _reader.Missed;
         }
-        if (_full != 0)
+        if (_full != 0 && _reader.Position >= _fullAt)
         {
             _full = 0;
             _report("there is room underneath again; writes are accepted");
@@ -316,6 +327,8 @@ internal sealed unsafe class Keeper : IDisposable
             _buffers.Push(gather.Buffer);
         _gathers.Clear();
         _closing.Clear();
+        // Only when what did not fit has found room is there any.
+        _fullAt = _reader?.Position ?? 0;
         _reader?.Dispose();
         _reader = null;
         if (error is Errno.ENOSPC or Errno.EDQUOT && _full == 0)

@@ -118,7 +118,13 @@ public static unsafe class MountProcess
         private MountedDirectory Tree(MountState state, Underneath underneath, Keeper keeper, out Committer committer)
         {
             MountedDirectory? tree = null;
-            var interval = options.CommitLevel == CommitLevel.Interval ? options.CommitInterval : TimeSpan.Zero;
+            var interval = options.CommitLevel switch
+            {
+                CommitLevel.Interval => options.CommitInterval,
+                // Nobody waits for what is not a write, such as the last close; it is committed all the same.
+                CommitLevel.Strict => TimeSpan.FromSeconds(1),
+                _ => TimeSpan.Zero,
+            };
             committer = new Committer(device, log, state, interval, () => tree?.CountDropped(), report);
             return tree = new MountedDirectory(
                 device, log, state, underneath, new HandleTable(state, underneath.Nodes), keeper, committer, doorbell, options);

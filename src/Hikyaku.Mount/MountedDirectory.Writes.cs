@@ -22,9 +22,8 @@ internal sealed unsafe partial class MountedDirectory
         var handle = _handles.Find(args.Handle);
         if (handle is null)
             return -Errno.EBADF;
-        // Every earlier write has been answered by now, unless it waits for a commit.
-        if (!_committer.HasWaiting)
-            Volatile.Write(ref _state.Header->Answered, _appended);
+        if (!request.Resent)
+            NoteAnswered();
         if ((args.WriteFlags & WriteFlags.Cache) != WriteFlags.None)
             return WritePages(request.RawUnique, args, data, handle);
         var mustCommit = _isStrict || (args.Flags & Libc.O_DSYNC) != 0;
@@ -180,6 +179,12 @@ internal sealed unsafe partial class MountedDirectory
                 head, handle.State->Source, handle.Number, at, now, request, uid, thread == handle.Thread ? handle.Pid : _processes.Of(thread, now));
             _appending = source;
             var isAppended = _log.TryAppend(RecordKind.Write, head, data, out var sequence);
+            if (!isAppended && _keeps && _keeper.Kept <= _appended)
+            {
+                // Perhaps the log is full only of what is not underneath yet, and every other reader has passed it.
+                _keeper.Await(_appended);
+                isAppended = _log.TryAppend(RecordKind.Write, head, data, out sequence);
+            }
             _appending = null;
             if (!isAppended)
                 return Errno.ENOSPC;
@@ -316,8 +321,19 @@ internal sealed unsafe partial class MountedDirectory
 
     private int AnswerCommitted(ulong rawUnique, uint size)
     {
-        _committer.Defer(rawUnique, size, _appended);
+        // While requests are sent again, later records than this one may wait for their answers still.
+        _committer.Defer(rawUnique, size, (rawUnique & FuseRequest.ResentBit) != 0 ? 0 : _appended);
         return Deferred;
+    }
+
+    // A new request: all that had to be sent again has been by now, and so every earlier write has been answered, unless it waits for
+    // a commit. What is left of the set was answered just before the kill.
+    private void NoteAnswered()
+    {
+        if (_unanswered.Count != 0)
+            _unanswered.Clear();
+        if (!_committer.HasWaiting)
+            Volatile.Write(ref _state.Header->Answered, _appended);
     }
 
     private void AnswerNow(ulong rawUnique, uint size)

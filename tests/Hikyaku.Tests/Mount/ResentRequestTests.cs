@@ -27,6 +27,25 @@ public sealed class ResentRequestTests
         Assert.Equal("one\ntwo\nthree\n", File.ReadAllText(Path.Combine(kernel.Underneath, "a.log")));
     }
 
+    [Theory]
+    [InlineData(CommitLevel.Process)]
+    [InlineData(CommitLevel.Strict)]
+    public void Writes_sent_again_are_recognised_after_a_second_kill_as_well(CommitLevel level)
+    {
+        using var kernel = new KernelEnd(options => options with { CommitLevel = level });
+        var (_, handle) = kernel.Create("a.log", 2);
+        for (var unique = 4ul; unique <= 8; unique += 2)
+            Assert.Equal(0, kernel.Write(handle, unique, $"{unique}\n"));
+        // As if all three had been on their way at once, and none was answered.
+        kernel.Restart(() => NothingAnswered(kernel));
+        Assert.Equal(0, kernel.Write(handle, 4 | Resent, "4\n"));
+        kernel.Restart();
+        for (var unique = 6ul; unique <= 8; unique += 2)
+            Assert.Equal(0, kernel.Write(handle, unique | Resent, $"{unique}\n"));
+        Assert.Equal(0, kernel.Write(handle, 10, "10\n"));
+        Assert.Equal(["4\n", "6\n", "8\n", "10\n"], kernel.Records());
+    }
+
     [Fact]
     public void A_write_that_was_read_but_not_appended_is_appended_when_it_comes_again()
     {
@@ -44,15 +63,7 @@ public sealed class ResentRequestTests
         using var kernel = new KernelEnd(static options => options with { CommitLevel = CommitLevel.Strict });
         var (_, handle) = kernel.Create("a.log", 2);
         Assert.Equal(0, kernel.Write(handle, 4, "one\n"));
-        kernel.Restart(() =>
-        {
-            // As if the kill had come before the answer was noted.
-            using var state = MountState.TryOpen(kernel.StatePath)!;
-            unsafe
-            {
-                state.Header->Answered = 0;
-            }
-        });
+        kernel.Restart(() => NothingAnswered(kernel));
         Assert.Equal(0, kernel.Write(handle, 4 | Resent, "one\n"));
         Assert.Equal(["one\n"], kernel.Records());
     }
@@ -175,6 +186,13 @@ public sealed class ResentRequestTests
     }
 
     private static ulong NodeOf(byte[] payload) => payload.Length == 0 ? 0 : MemoryMarshal.Read<EntryOut>(payload).NodeId;
+
+    // As if the kill had come before the answers were noted.
+    private static unsafe void NothingAnswered(KernelEnd kernel)
+    {
+        using var state = MountState.TryOpen(kernel.StatePath)!;
+        state.Header->Answered = 0;
+    }
 
     // As if the process had died after the deed and before the answer was saved.
     private static unsafe void CutShort(KernelEnd kernel, bool wasCutShort)
