@@ -9,13 +9,18 @@ internal sealed record PumpSettings(string Name, string Route, string Log, strin
 
 /// <summary>
 /// Carries one log to one output: reads records, makes chunks, journals each before it is delivered, and moves the cursor in
-/// the order of the log. An idle line leaves at once; while chunks are in flight lines gather until the chunk is full, an
-/// acknowledgement comes, or <see cref="GatherTime"/> has passed.
+/// the order of the log. An idle line leaves at once, and lines that come slowly within <see cref="GatherTime"/>. A chunk costs
+/// many times what a line costs, on both hosts, so a stream that fills chunks gathers for <see cref="StreamTime"/>.
 /// </summary>
 internal sealed class Pump : IAsyncDisposable
 {
     private static readonly TimeSpan GatherTime = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan StreamTime = TimeSpan.FromMilliseconds(5);
     private static readonly TimeSpan GatherTimeInFlight = TimeSpan.FromMilliseconds(10);
+
+    // Of a chunk that gathered for a millisecond: more than some ten thousand lines a second make a stream.
+    private const int StreamLines = 32;
+
     private static readonly TimeSpan CursorTime = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan IdleTime = TimeSpan.FromSeconds(1);
 
@@ -31,6 +36,7 @@ internal sealed class Pump : IAsyncDisposable
     private readonly ByteBuffer _note = new();
     private readonly string _cursorPath;
     private long _lastDelivery;
+    private long _lastLines;
     private long _lastRead;
     private long _lastCursor;
     private ulong _cursor;
@@ -94,7 +100,7 @@ internal sealed class Pump : IAsyncDisposable
             }
             else if (chunk.IsFull || !read)
             {
-                await _signal.WaitAsync(armed ? IdleWait() : wait < GatherTime ? wait : GatherTime, cancel);
+                await _signal.WaitAsync(armed ? IdleWait() : chunk.Lines > 0 || wait < GatherTime ? wait : GatherTime, cancel);
             }
         }
     }
@@ -179,7 +185,7 @@ internal sealed class Pump : IAsyncDisposable
         if (chunk.Lines == 0)
             return Idle(chunk) ? TimeSpan.Zero : IdleTime;
         var since = _time.GetElapsedTime(_lastDelivery);
-        return (_inFlight.Count == 0 ? GatherTime : GatherTimeInFlight) - since;
+        return (_inFlight.Count > 0 ? GatherTimeInFlight : _lastLines >= StreamLines ? StreamTime : GatherTime) - since;
     }
 
     // Nothing came for a while. Only then the writer is asked to ring, for each ring costs it a system call; till then the clock wakes us.
@@ -225,6 +231,7 @@ internal sealed class Pump : IAsyncDisposable
         _inFlight.Enqueue(chunk);
         _lastTo = chunk.To;
         _lastDelivery = _time.GetTimestamp();
+        _lastLines = chunk.Lines;
         Volatile.Write(ref _inFlightCount, _inFlight.Count);
         Volatile.Write(ref _inFlightLines, _inFlightLines + chunk.Lines);
         if (chunk.Lines == 0)

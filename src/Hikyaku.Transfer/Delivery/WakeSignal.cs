@@ -36,7 +36,8 @@ internal sealed class WakeSignal : IDisposable
     {
         if (_pulses.Wait(0, CancellationToken.None))
             return;
-        _timer.Change(longest, Timeout.InfiniteTimeSpan);
+        // A timer takes whole milliseconds and drops the rest: below one it would fire at once, again and again.
+        _timer.Change(TimeSpan.FromMilliseconds(Math.Ceiling(longest.TotalMilliseconds)), Timeout.InfiniteTimeSpan);
         await _pulses.WaitAsync(cancel).ConfigureAwait(false);
         _timer.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
