@@ -35,7 +35,12 @@ public sealed class TransferProcess
     public TransferStatus Status()
     {
         lock (_lock)
-            return new TransferStatus { Pumps = [.. _pumps.Select(static p => p.Status())], Receive = _intake?.Status(_listener!.Connections) };
+            return new TransferStatus
+            {
+                Pumps = [.. _pumps.Select(static p => p.Status())],
+                Receive = _intake?.Status(_listener!.Connections),
+                AbandonedCursors = AbandonedCursors(),
+            };
     }
 
     /// <summary>Runs until cancelled. Throws ForwardException or LogException with a message for people when it cannot start.</summary>
@@ -53,6 +58,9 @@ public sealed class TransferProcess
             foreach (var route in _settings.Routes.Where(r => Reads(r, mount.Name)))
                 tasks.AddRange(StartPumps(route, mount.Name, bell, mount.Commit, stop.Token));
         }
+
+        foreach (var cursor in AbandonedCursors())
+            _settings.Report($"{cursor}: no route uses this cursor, and it holds lines back from being retired; if they are not wanted any more, stop, remove this file, and start again");
 
         try
         {
@@ -138,6 +146,14 @@ public sealed class TransferProcess
 
     private static ValueTask<Stream> DialAsync(string server, CancellationToken cancel) =>
         ForwardAddress.TryParse(server, out var address, out var problem) ? address.DialAsync(cancel) : throw new ForwardException(problem);
+
+    private string[] AbandonedCursors()
+    {
+        var logs = _settings.Mounts.Select(static m => m.Name).Append(ReceiveLog);
+        return [.. logs.Where(log => Directory.Exists(CursorDirectory(log))).SelectMany(log =>
+            Directory.EnumerateFiles(CursorDirectory(log), "*.cursor")
+                .Where(file => !Cursors(_settings.Routes, log).Contains(Path.GetFileNameWithoutExtension(file), StringComparer.Ordinal)))];
+    }
 
     private string CursorDirectory(string log) => Path.Combine(_settings.StateDirectory, "cursors", log);
 

@@ -5,6 +5,9 @@ public sealed record TransferStatus
 {
     public required IReadOnlyList<PumpStatus> Pumps { get; init; }
     public IntakeStatus? Receive { get; init; }
+
+    /// <summary>Cursor files that no route uses: they hold lines back until somebody removes them.</summary>
+    public IReadOnlyList<string> AbandonedCursors { get; init; } = [];
 }
 
 /// <summary>One log on its way to one output. Lines and bytes out are kept in the journal: they survive restarts.</summary>

@@ -18,6 +18,9 @@ internal sealed record InstanceStatus
     public required IReadOnlyList<RouteStatus> Routes { get; init; }
     public IntakeStatus? Receive { get; init; }
 
+    /// <inheritdoc cref="TransferStatus.AbandonedCursors"/>
+    public IReadOnlyList<string> AbandonedCursors { get; init; } = [];
+
     /// <summary>Puts together what lies in a state directory.</summary>
     public static InstanceStatus Read(string state)
     {
@@ -35,6 +38,7 @@ internal sealed record InstanceStatus
             Mounts = [.. processes.Select(p => p.Status.Mount).OfType<MountStatus>()],
             Routes = [.. transfer?.Pumps.Select(p => new RouteStatus(p, Queue(state, p))) ?? []],
             Receive = transfer?.Receive,
+            AbandonedCursors = transfer?.AbandonedCursors ?? [],
         };
     }
 

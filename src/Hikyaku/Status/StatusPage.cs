@@ -22,6 +22,8 @@ internal static class StatusPage
         }
         foreach (var route in status.Routes)
             Write(route, page);
+        foreach (var cursor in status.AbandonedCursors)
+            page.WriteLine($"PROBLEM   {cursor}: no route uses this cursor, and it holds lines back; if they are not wanted, stop, remove this file, and start again");
     }
 
     private static void Write(MountStatus mount, TextWriter page)
@@ -52,6 +54,8 @@ internal static class StatusPage
         foreach (var source in pump.Sources.Where(s => s.Matched).OrderByDescending(s => s.Bytes).Take(SourcesMax))
             page.WriteLine($"  source  {source.Host}:{source.Path}: {Lines(source.Lines)}, {Quantity.Show(source.Bytes)}, last {source.Last:yyyy-MM-dd HH:mm:ss}Z");
         WriteRest(pump.Sources.Count(s => s.Matched), page);
+        if (pump.Sources.Count(s => !s.Matched) is > 0 and var others)
+            page.WriteLine($"  other   {others} sources that no pattern of this route matches");
     }
 
     private static void WriteRest(int sources, TextWriter page)

@@ -147,6 +147,18 @@ public sealed class StreetTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_cursor_that_no_route_uses_is_named()
+    {
+        using var log = Mount();
+        var cursor = Path.Combine(_root, "agent", "cursors", "web", "gone.cursor");
+        Directory.CreateDirectory(Path.GetDirectoryName(cursor)!);
+        Cursor.Write(cursor, 1);
+        await using var agent = Agent();
+        await Until(() => _reports.Any(r => r.StartsWith(cursor + ": no route uses this cursor", StringComparison.Ordinal)));
+        Assert.Equal([cursor], agent.Process.Status().AbandonedCursors);
+    }
+
+    [Fact]
     public async Task One_file_per_source_stays_below_its_directory()
     {
         using var log = Mount();
