@@ -31,6 +31,7 @@ public sealed class StatusPageTests
                 Receivers = [new ReceiverStatus("c:1", false, "connection refused", 4, 100, 1, 0)],
             }, new QueueStatus(6, 6, 900, 2.5, Complete: true)),
         ],
+        AbandonedCursors = ["/s/cursors/m/old.cursor"],
     };
 
     [Fact]
@@ -48,6 +49,8 @@ public sealed class StatusPageTests
               LOSS    damaged: 1
               to      c:1: NOT HEALTHY: connection refused; 4 lines, 100 B
               source  h:a.log: 4 lines, 100 B, last 1970-01-01 00:00:00Z
+              other   1 sources that no pattern of this route matches
+            PROBLEM   /s/cursors/m/old.cursor: no route uses this cursor, and it holds lines back; if they are not wanted, stop, remove this file, and start again
 
             """, page.ToString());
     }
