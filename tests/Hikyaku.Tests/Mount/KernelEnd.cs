@@ -142,6 +142,22 @@ internal sealed unsafe partial class KernelEnd : IDisposable
         Directory.Delete(_root, recursive: true);
     }
 
+    /// <summary>A program that another test starts holds a copy of the log's lock between fork and exec.</summary>
+    public static MountEnd RunWhenFree(MountOptions options)
+    {
+        for (var tries = 0; ; tries++)
+        {
+            try
+            {
+                return MountProcess.Run(options, CancellationToken.None);
+            }
+            catch (LogException e) when (e.Fault == LogFault.InUse && tries < 10_000)
+            {
+                Thread.Yield();
+            }
+        }
+    }
+
     private void Start()
     {
         var ends = stackalloc int[2];
@@ -166,7 +182,7 @@ internal sealed unsafe partial class KernelEnd : IDisposable
         {
             try
             {
-                MountProcess.Run(options, CancellationToken.None);
+                RunWhenFree(options);
             }
             catch (Exception e)
             {

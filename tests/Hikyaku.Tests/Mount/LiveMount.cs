@@ -61,7 +61,8 @@ internal sealed partial class LiveMount : IDisposable
     {
         _directoryFd = open(Point, 0x200000 | 0x80000, 0);
         Assert.True(_directoryFd >= 0);
-        _device = FuseMount.Mount(Point, "hikyaku-test");
+        // The name that docs/SEMANTICS.md sees in df.
+        _device = FuseMount.Mount(Point, "apache");
         _negotiation = FuseNegotiation.Answer(_device).ToString();
         using var ready = new ManualResetEventSlim();
         var options = Configure(new MountOptions
@@ -86,7 +87,7 @@ internal sealed partial class LiveMount : IDisposable
         {
             try
             {
-                _end = MountProcess.Run(options, CancellationToken.None);
+                _end = KernelEnd.RunWhenFree(options);
             }
             catch (Exception e)
             {
@@ -167,6 +168,13 @@ internal sealed partial class LiveMount : IDisposable
         if (mustSucceed && process.ExitCode != 0)
             Assert.Fail($"{script}\nended with {process.ExitCode} and printed:\n{output}\nreports:\n{Reports}");
         return output;
+    }
+
+    /// <summary>As <see cref="Records()"/>, once there are so many: a close comes a moment after the program closed.</summary>
+    public List<string> Records(int count)
+    {
+        SpinWait.SpinUntil(() => Records().Count >= count, Limit);
+        return Records();
     }
 
     /// <summary>All that is in the log, as text: one line per record that matters.</summary>
