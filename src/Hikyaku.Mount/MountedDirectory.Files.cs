@@ -71,7 +71,7 @@ internal sealed unsafe partial class MountedDirectory
             _ = Libc.Close(fd);
             return End(answer);
         }
-        var handle = _handles.FindByRequest(request.Unique);
+        var handle = request.Resent ? _handles.FindByRequest(request.Unique) : null;
         if (handle is not null)
             _ = Libc.Close(fd);
         else if (Take(request, slot, args.Flags, fd, out handle) is var error and < 0)
