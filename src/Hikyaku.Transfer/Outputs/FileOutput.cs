@@ -14,6 +14,7 @@ internal sealed class FileOutput : Output
 {
     private const int ChunkBytes = 1 << 20;
     private const int OpenFilesMax = 256;
+    private const int SpareMax = 64;
     private static readonly TimeSpan RetryTime = TimeSpan.FromSeconds(1);
 
     private readonly FileOutputSettings _settings;
@@ -167,10 +168,10 @@ internal sealed class FileOutput : Output
     private void Format(ByteBuffer buffer, in Line line) => _format.Write(buffer, line);
 
     /// <summary>The lines of one chunk for one file, and where that file ended before them.</summary>
-    private sealed class Part(FileTarget target)
+    private sealed class Part(FileTarget target, ByteBuffer bytes)
     {
         public FileTarget Target => target;
-        public ByteBuffer Bytes { get; } = new();
+        public ByteBuffer Bytes => bytes;
         public ulong Inode { get; set; }
         public long Before { get; set; }
 
@@ -178,13 +179,6 @@ internal sealed class FileOutput : Output
         public bool Repeated { get; set; }
 
         private int _written;
-
-        public void Clear()
-        {
-            Bytes.Clear();
-            Repeated = false;
-            _written = 0;
-        }
 
         public void Write(FileOutput output)
         {
@@ -242,7 +236,7 @@ internal sealed class FileOutput : Output
     {
         private readonly List<Part> _parts = [];
         private readonly Dictionary<FileTarget, Part> _byTarget = [];
-        private readonly Stack<Part> _spare = new();
+        private readonly Stack<ByteBuffer> _spare = new(); // grown once: a chunk's worth of new memory per chunk would cost more than its lines
         private readonly Dictionary<string, (ulong Inode, long Length)> _journaled = new(StringComparer.Ordinal);
         private Part? _last;
         private LineSource? _lastSource;
@@ -258,6 +252,13 @@ internal sealed class FileOutput : Output
             _packed = 0;
             _last = null;
             _lastSource = null;
+            foreach (var part in _parts)
+            {
+                part.Bytes.Clear(keep: 2 * ChunkBytes / _parts.Count);
+                if (_spare.Count < SpareMax)
+                    _spare.Push(part.Bytes);
+            }
+
             _parts.Clear();
             _byTarget.Clear();
             _journaled.Clear();
@@ -294,7 +295,7 @@ internal sealed class FileOutput : Output
             var target = output.TargetOf(source);
             if (!_byTarget.TryGetValue(target, out var part))
             {
-                part = new Part(target);
+                part = new Part(target, _spare.TryPop(out var spare) ? spare : new ByteBuffer());
                 _byTarget.Add(target, part);
                 _parts.Add(part);
                 if (_journaled.TryGetValue(target.Name, out var at))
