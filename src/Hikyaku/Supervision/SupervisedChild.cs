@@ -54,6 +54,9 @@ internal sealed class SupervisedChild(string where, Func<ChildProcess> start, Re
                 var code = LastCode = await child.Exited;
                 var ran = rule.Time.GetElapsedTime(startedAt);
                 var wasReady = await child.Ready;
+                // Its end may be noticed before its readiness.
+                if (wasReady)
+                    _ready.TrySetResult(true);
                 if (_stop.IsCancellationRequested || (code is ExitCode.Ok && !_replacing))
                     return ChildEnd.Finished;
                 if (_replacing)
