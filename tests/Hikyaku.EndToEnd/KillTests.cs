@@ -9,7 +9,7 @@ public sealed class KillTests(ITestOutputHelper output)
 {
     private const int Writers = 4;
 
-    private static int Seconds => 60 + Kills.Count * 5;
+    private static int Seconds => 60 + Kills.Count * 8;
 
     [MountFact]
     public void Killing_the_mount_process_costs_a_pause_and_nothing_else() => KillUnderLoad((street, _) => KillChild(street, Street.MountChild));
@@ -40,19 +40,19 @@ public sealed class KillTests(ITestOutputHelper output)
         output.WriteLine($"seed {kills.Seed}");
         // Every command must succeed, so that a mkdir or mv repeated by the kernel and answered with EEXIST is seen.
         scene.Write("programs.sh", $$"""
-            set -eu
             cd {{street.MountPoint}}
             n=0
+            failed() { echo "round $n: $1; there is: $(ls -lR; cat d*/*)"; exit 1; }
             while [ ! -e {{scene["enough"]}} ]; do
                 n=$((n + 1))
-                mkdir d$n
-                echo "made $n" > d$n/new.log
-                mv d$n/new.log d$n/old.log
-                echo "more $n" >> d$n/old.log
+                mkdir d$n || failed mkdir
+                echo "made $n" > d$n/new.log || failed create
+                mv d$n/new.log d$n/old.log || failed mv
+                echo "more $n" >> d$n/old.log || failed append
                 [ "$(cat d$n/old.log)" = "made $n
-            more $n" ]
-                rm d$n/old.log
-                rmdir d$n
+            more $n" ] || failed 'read back'
+                rm d$n/old.log || failed rm
+                rmdir d$n || failed rmdir
             done
             echo $n
             """);
@@ -60,11 +60,11 @@ public sealed class KillTests(ITestOutputHelper output)
 
         for (var i = 0; i < Kills.Count; i++)
         {
-            Kills.WaitUntilLinesMove(street, bytes: 20);
+            Kills.WaitUntilLinesMove(street, bytes: 20, programs);
             kills.WaitForTheMoment();
             KillChild(street, Street.MountChild);
         }
-        Kills.WaitUntilLinesMove(street, bytes: 20);
+        Kills.WaitUntilLinesMove(street, bytes: 20, programs);
         scene.Write("enough", "");
         programs.WaitForExit();
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Xunit;
 
 namespace Hikyaku.EndToEnd.Stage;
 
@@ -25,10 +26,11 @@ internal sealed class Kills
     public int Draw(int below) => _random.Next(below);
 
     /// <summary>Waits until new lines have arrived: the street works again.</summary>
-    public static void WaitUntilLinesMove(Street street, int bytes = 4096)
+    public static void WaitUntilLinesMove(Street street, int bytes = 4096, Command? writer = null)
     {
         var before = Length(street.Output);
-        Eventually.Is(() => Length(street.Output) >= before + bytes, "lines arrive again after a kill", street.Scene.Report);
+        Eventually.Is(() => writer is { HasExited: true } || Length(street.Output) >= before + bytes, "lines arrive again after a kill", street.Scene.Report);
+        Assert.False(writer is { HasExited: true }, street.Scene.Report());
     }
 
     private static long Length(string path) => File.Exists(path) ? new FileInfo(path).Length : 0;
