@@ -83,6 +83,9 @@ internal sealed unsafe partial class MountedDirectory
             replaced = hasTarget ? _nodes.SlotOf(target) : 0;
             if (moved != 0 && moved == replaced && !isExchange)
                 return End(Libc.RenameAt2(fromDirectory, oldText, toDirectory, newText, (uint)flags) == 0 ? 0 : -Libc.Error);
+            // Killed in the midst of this, the successor does not find the file until the request comes again: nothing may wait to be kept.
+            if (moved != 0)
+                _keeper.Await(_nodes[moved]->LastSequence);
             var mustHide = replaced != 0 && flags == RenameFlags.None && BearsName(replaced, newParent, newName) && _handles.Of(replaced) is not null;
             var isHidden = mustHide && HideByLink(replaced, toDirectory, newText);
             if (Libc.RenameAt2(fromDirectory, oldText, toDirectory, newText, (uint)flags) != 0)
@@ -99,6 +102,8 @@ internal sealed unsafe partial class MountedDirectory
             _nodes.Detach(replaced, fileIsGone: target.Links <= 1 || isDone);
         if (moved != 0)
             _nodes.Move(moved, to, newName, hidden: false);
+        if (isDone && moved != 0 && _handles.Of(moved) is { } open)
+            OpenUnderneath(open.FindAll(static handle => handle.Descriptor < 0));
         return End(0);
     }
 
