@@ -75,6 +75,31 @@ public sealed class KillTests(ITestOutputHelper output)
         street.CloseCleanly();
     }
 
+    [RootFact]
+    public void A_kill_in_the_midst_of_a_rename_loses_nothing_of_the_files_content()
+    {
+        using var scene = new Scene();
+        var street = new Street(scene).Open();
+        var child = street.Agent.WaitForChild(Street.MountChild);
+        var directory = System.Text.RegularExpressions.Regex.Match(ProcessTable.CommandLine(child), @"directory=(\d+)").Groups[1].Value;
+        // The rename has happened underneath, and the process that asked for it never hears of it.
+        var strace = scene.Start("strace", "-f", "-e", "trace=renameat2", "-e", "inject=renameat2:delay_exit=3000000", "-o", scene["trace"], "-p", $"{child}");
+        strace.WaitUntilSaid("attached");
+        var programs = scene.Start("/bin/sh", "-c", $"cd {street.MountPoint} && exec 3>>new.log && echo one >&3 && echo two > closed.log && mv new.log old.log && echo three >&3");
+        Eventually.Is(() => File.Exists($"/proc/{street.Agent.Pid}/fd/{directory}/old.log"), "the rename underneath", scene.Report);
+
+        _ = Libc.Kill(child, Libc.SIGKILL);
+
+        programs.WaitForExit();
+        Assert.True(programs.ExitCode is 0, scene.Report());
+        Assert.Equal("one\nthree", scene.ShellOk($"cat {street.MountPoint}/old.log"));
+        Assert.Equal("two", scene.ShellOk($"cat {street.MountPoint}/closed.log"));
+        street.AssertFreshLineArrives();
+        street.CloseCleanly();
+        Assert.Equal("one\nthree\n", File.ReadAllText(Path.Join(street.MountPoint, "old.log")));
+        Assert.StartsWith("one\ntwo\nthree\n", street.Arrived(), StringComparison.Ordinal);
+    }
+
     [MountFact]
     public void A_killed_supervisor_takes_its_children_along_and_the_next_one_cleans_up()
     {
