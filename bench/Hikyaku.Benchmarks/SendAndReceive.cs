@@ -20,7 +20,7 @@ public class Send : LineBenchmark
     {
         _log = new TemporaryLog();
         _reader = new LineReader(_log.Storage, "web-1", new PathMatch(["*.log"]), static _ => { });
-        _reader.Seek(1, []);
+        _reader.Seek(LogPosition.Start, []);
         _line = Line();
     }
 
@@ -30,7 +30,7 @@ public class Send : LineBenchmark
         for (var i = 0; i < Lines; i++)
             _log.Write(_line);
         _chunk.Begin();
-        _reader.Fill(_chunk, 0);
+        _reader.Fill(_chunk, null);
         if (_chunk.Lines != Lines)
             throw new InvalidDataException($"{_chunk.Lines} lines came out of {Lines}");
     }
@@ -47,6 +47,8 @@ public class Send : LineBenchmark
         private readonly ChunkWriter _writer = new();
 
         public override bool IsFull => false;
+
+        public override bool IsOverfull => false;
 
         public void Begin()
         {
@@ -76,7 +78,7 @@ public class Receive : LineBenchmark
         _bytes = PackFull.Fill(new ChunkWriter(), Line().AsSpan(..^1), compact: true).ToArray();
         _log = new TemporaryLog();
         _reader = new LineReader(_log.Storage, "collector", new PathMatch([]), static _ => { });
-        _reader.Seek(1, []);
+        _reader.Seek(LogPosition.Start, []);
     }
 
     [Benchmark(OperationsPerInvoke = Lines)]
@@ -86,7 +88,7 @@ public class Receive : LineBenchmark
             throw new InvalidDataException("the message cannot be read");
         _log.Receive(++_number, _message.Common.Span, _message.Entries.Span);
         _chunk.Begin();
-        _reader.Fill(_chunk, 0);
+        _reader.Fill(_chunk, null);
         if (_chunk.Lines != Lines)
             throw new InvalidDataException($"{_chunk.Lines} lines came out of {Lines}");
     }
@@ -104,6 +106,8 @@ public class Receive : LineBenchmark
         private readonly LineFormat _format = new(Format.Layout, Format.Time, TimeZoneInfo.Utc);
 
         public override bool IsFull => false;
+
+        public override bool IsOverfull => false;
 
         public void Begin()
         {

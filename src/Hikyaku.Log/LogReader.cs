@@ -29,6 +29,9 @@ public sealed class LogReader : IDisposable
     /// </summary>
     public ulong Position { get; private set; }
 
+    /// <summary>The first sequence of the segment read last; 0 before the first.</summary>
+    public ulong SegmentStart => _first;
+
     /// <summary>The log's identity; empty until a segment was found.</summary>
     public Guid Identity { get; private set; }
 

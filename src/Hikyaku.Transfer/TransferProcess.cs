@@ -18,11 +18,13 @@ public sealed class TransferProcess
     public const string ReceiveLog = "receive";
 
     private static readonly TimeSpan LogWaitTime = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan RestartTime = TimeSpan.FromSeconds(1);
 
     private readonly TransferSettings _settings;
     private readonly Guid _boot = Guid.Parse(File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim());
     private readonly Lock _lock = new();
     private readonly List<Pump> _pumps = [];
+    private readonly Dictionary<string, FileGate> _gates = new(StringComparer.Ordinal);
     private ReceiveIntake? _intake;
     private ForwardListener? _listener;
 
@@ -86,11 +88,10 @@ public sealed class TransferProcess
 
     private static IEnumerable<string> PumpNames(RouteSettings route)
     {
-        var several = route.Forward is not null && route.File is not null;
         if (route.Forward is not null)
-            yield return several ? route.Name + "-forward" : route.Name;
+            yield return route.Name + "-forward";
         if (route.File is not null)
-            yield return several ? route.Name + "-file" : route.Name;
+            yield return route.Name + "-file";
     }
 
     private void StartReceive(ReceiveSettings receive, List<Task> tasks, CancellationToken cancel)
@@ -110,6 +111,7 @@ public sealed class TransferProcess
         };
         Directory.CreateDirectory(Path.Combine(_settings.StateDirectory, "logs"), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         _intake = new ReceiveIntake(receive, Storage(ReceiveLog), options, tail, _settings.Time, _settings.Report);
+        tasks.Add(_intake.RunAsync(cancel));
         tasks.Add(_listener.RunAsync(new ForwardServer(_intake.ReceiveAsync, _settings.Report), cancel));
         foreach (var route in _settings.Routes.Where(r => Reads(r, ReceiveLog)))
             tasks.AddRange(StartPumps(route, ReceiveLog, tail, receive.Commit, cancel));
@@ -117,31 +119,73 @@ public sealed class TransferProcess
 
     private IEnumerable<Task> StartPumps(RouteSettings route, string log, LogTail tail, CommitLevel commit, CancellationToken cancel)
     {
-        var names = PumpNames(route).ToArray();
-        var tasks = new List<Task>();
-        if (route.Forward is { } forward)
-            tasks.Add(RunPumpAsync(Settings(names[0], "forward"), (origin, name) => new ForwardOutput(
-                forward, origin, name, "hikyaku." + log, DialAsync, _settings.Time, new Random(), _settings.Report), route, tail, cancel));
-        if (route.File is { } file)
-            tasks.Add(RunPumpAsync(Settings(names[^1], "file"), (_, _) => new FileOutput(
-                file, TimeZoneInfo.Local, _settings.Time, _settings.Report), route, tail, cancel));
-        return tasks;
+        var sync = commit != CommitLevel.Process;
+        foreach (var name in PumpNames(route))
+        {
+            var isFile = route.File is not null && name.EndsWith("-file", StringComparison.Ordinal) && (route.Forward is null || !name.EndsWith("-forward", StringComparison.Ordinal));
+            var settings = new PumpSettings(name, route.Name, log, isFile ? "file" : "forward", CursorDirectory(log), sync, SyncJournal: commit == CommitLevel.Strict);
+            if (!isFile)
+            {
+                yield return KeepPumpAsync(settings, route, tail, origin => new ForwardOutput(
+                    route.Forward!, origin, name, "hikyaku." + log, DialAsync, _settings.Time, new Random(), _settings.Report), cancel);
+                continue;
+            }
 
-        PumpSettings Settings(string name, string output) => new(name, route.Name, log, output, CursorDirectory(log),
-            Sync: commit != CommitLevel.Process, SyncJournal: commit == CommitLevel.Strict);
+            var pump = log + "/" + name;
+            if (!_gates.TryGetValue(route.File!.Path, out var gate))
+                _gates[route.File.Path] = gate = new FileGate();
+            gate.Expect(pump);
+            yield return KeepPumpAsync(settings, route, tail, _ => new FileOutput(
+                route.File, pump, gate, sync, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel);
+        }
     }
 
-    private async Task RunPumpAsync(PumpSettings settings, Func<Guid, string, Output> output, RouteSettings route, LogTail tail, CancellationToken cancel)
+    // A pump that meets a fault of the disk is taken down and started again: its restart is its recovery.
+    private async Task KeepPumpAsync(PumpSettings settings, RouteSettings route, LogTail tail, Func<Guid, Output> output, CancellationToken cancel)
+    {
+        await Task.Yield();
+        var last = "";
+        while (true)
+        {
+            try
+            {
+                await RunPumpAsync(settings, route, tail, output, cancel);
+                return;
+            }
+            catch (Exception e) when (e is IOException or LogException or UnauthorizedAccessException)
+            {
+                if (!string.Equals(last, e.Message, StringComparison.Ordinal))
+                    _settings.Report($"route {settings.Name} of {settings.Log}: {e.Message}; starting it again every second");
+                last = e.Message;
+            }
+
+            await Task.Delay(RestartTime, _settings.Time, cancel);
+        }
+    }
+
+    private async Task RunPumpAsync(PumpSettings settings, RouteSettings route, LogTail tail, Func<Guid, Output> output, CancellationToken cancel)
     {
         var storage = Storage(settings.Log);
+        LineReader reader;
         // The writer makes the first segment; its header holds the log's identity.
-        while (!storage.List().Any(static n => n.EndsWith(".open", StringComparison.Ordinal) || n.EndsWith(".sealed", StringComparison.Ordinal)))
+        while ((reader = new LineReader(storage, _settings.Host, new PathMatch(route.Match), _settings.Report)).Log == Guid.Empty)
+        {
+            reader.Dispose();
             await Task.Delay(LogWaitTime, _settings.Time, cancel);
-        var reader = new LineReader(storage, _settings.Host, new PathMatch(route.Match), _settings.Report);
-        await using var pump = new Pump(settings, reader, output(reader.Log, settings.Name), tail, _boot, _settings.Time, _settings.Report);
+        }
+
+        await using var pump = new Pump(settings, reader, output(reader.Log), tail, _boot, _settings.Time, _settings.Report);
         lock (_lock)
             _pumps.Add(pump);
-        await pump.RunAsync(cancel);
+        try
+        {
+            await pump.RunAsync(cancel);
+        }
+        finally
+        {
+            lock (_lock)
+                _pumps.Remove(pump);
+        }
     }
 
     private static ValueTask<Stream> DialAsync(string server, CancellationToken cancel) =>

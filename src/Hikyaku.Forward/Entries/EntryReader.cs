@@ -140,7 +140,14 @@ public ref struct EntryReader
     {
         scratch.Text.Clear(64 * 1024);
         var value = new MessagePackReader(packed) { Position = start };
-        JsonText.Write(ref value, scratch.Text);
+        try
+        {
+            JsonText.Write(ref value, scratch.Text);
+        }
+        catch (ForwardException)
+        {
+            // Rendered, this record is longer than any message may be: its text ends there.
+        }
         return scratch.Text.Written;
     }
 

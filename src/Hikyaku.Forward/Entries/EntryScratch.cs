@@ -6,7 +6,7 @@ public sealed class EntryScratch
     private int[] offsets = new int[16];
 
     // The JSON text of the latest record without a line.
-    internal ByteBuffer Text { get; } = new();
+    internal ByteBuffer Text { get; } = new(2 * ForwardMessage.BytesMaxDefault);
 
     // How many common fields the chunk has.
     internal int Count { get; private set; }

@@ -35,7 +35,7 @@ internal static class JsonText
                 {
                     if (i > 0)
                         to.Append((byte)',');
-                    WriteKey(ref reader, to, depth + 1);
+                    WriteKey(ref reader, to);
                     to.Append((byte)':');
                     Write(ref reader, to, depth + 1);
                 }
@@ -47,8 +47,9 @@ internal static class JsonText
         }
     }
 
-    // JSON's keys are text; other keys are rendered and put in quotes.
-    private static void WriteKey(ref MessagePackReader reader, ByteBuffer to, int depth)
+    // JSON's keys are text; numbers and the like are rendered and put in quotes. A map or array as a key says nothing to anybody,
+    // and rendering it would double its quotes at each level.
+    private static void WriteKey(ref MessagePackReader reader, ByteBuffer to)
     {
         var start = reader.Position;
         if (reader.Read(out var token) == ReadResult.Success && token.IsBytes)
@@ -56,9 +57,16 @@ internal static class JsonText
             WriteText(token.Payload, to);
             return;
         }
-        reader.Position = start;
+        if (token.Kind is MessagePackKind.Array or MessagePackKind.Map)
+        {
+            reader.Position = start;
+            reader.Skip();
+            to.Append("\"?\""u8);
+            return;
+        }
+
         var rendered = new ByteBuffer();
-        Write(ref reader, rendered, depth);
+        WriteScalar(token, rendered);
         WriteText(rendered.Written, to);
     }
 

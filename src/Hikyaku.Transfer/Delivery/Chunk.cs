@@ -10,8 +10,8 @@ namespace Hikyaku.Transfer.Delivery;
 internal abstract class Chunk
 {
     public ulong Number { get; set; }
-    public ulong From { get; set; }
-    public ulong To { get; set; }
+    public LogPosition From { get; set; }
+    public LogPosition To { get; set; }
     public long Lines { get; private set; }
     public long Bytes { get; private set; }
 
@@ -30,6 +30,9 @@ internal abstract class Chunk
     /// <summary>True when the next record should go into another chunk.</summary>
     public abstract bool IsFull { get; }
 
+    /// <summary>True when not even the next line of the same record should be added.</summary>
+    public abstract bool IsOverfull { get; }
+
     public void Add(in Line line)
     {
         Lines++;
@@ -44,7 +47,8 @@ internal abstract class Chunk
 
     protected void Reset()
     {
-        Number = From = To = 0;
+        Number = 0;
+        From = To = default;
         Lines = Bytes = 0;
         Tails.Clear();
         Done = false;

@@ -36,8 +36,10 @@ internal sealed unsafe partial class Doorbell : LogTail, IDisposable
             Share = FileShare.ReadWrite,
             UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
         });
+        // Written, not just lengthened: a store into a hole on a full disk would kill this process.
         if (stream.Length < WordBytes)
-            stream.SetLength(WordBytes);
+            stream.Write(stackalloc byte[WordBytes]);
+        stream.Flush();
         var handle = new SafeFileHandle(Duplicate(stream.SafeFileHandle), ownsHandle: true);
         var word = Map(0, WordBytes, ProtRead | ProtWrite, MapShared, (int)handle.DangerousGetHandle(), 0);
         if (word == -1)

@@ -1,15 +1,20 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using Hikyaku.Forward;
+using Hikyaku.Log;
 using Microsoft.Win32.SafeHandles;
 
 namespace Hikyaku.Transfer.Delivery;
 
 /// <summary>A chunk as the journal knows it.</summary>
-internal sealed record JournaledChunk(ulong Number, ulong From, ulong To, long Lines, long Bytes, byte[] Note, byte[] Tails);
+internal sealed record JournaledChunk(ulong Number, LogPosition From, LogPosition To, long Lines, long Bytes, byte[] Note, byte[] Tails)
+{
+    /// <summary>Delivered, while an earlier one is not.</summary>
+    public bool Acknowledged { get; set; }
+}
 
 /// <summary>Where a pump stands: everything below <see cref="Position"/> is delivered, and these are the unfinished lines at that place.</summary>
-internal sealed record JournalBase(ulong Position, ulong NextNumber, long Lines, long Bytes, byte[] Tails);
+internal sealed record JournalBase(LogPosition Position, ulong NextNumber, long Lines, long Bytes, byte[] Tails);
 
 /// <summary>
 /// What a pump must remember over a crash: each chunk is written here before it is delivered, so that a repetition holds the
@@ -20,11 +25,12 @@ internal sealed class Journal : IDisposable
 {
     private const byte KindBase = 1, KindChunk = 2, KindAcknowledge = 3;
     private const int HeaderBytes = 9; // u32 length of the body, u32 CRC32C of kind and body, u8 kind
+    private const int BaseBytes = 76, ChunkBytes = 64, AcknowledgeBytes = 8; // bodies without what is of variable length
     private const int CompactBytes = 1 << 20;
+    private const int ClockShift = 16; // 65,536 chunks a millisecond before a number could be met twice
 
     // Allocated ahead: a full disk must not keep lines from leaving, for it is their leaving that frees it.
     private const int AllocatedBytes = 4 << 20;
-    private const int ClockShift = 16; // 65,536 chunks a millisecond before a number could be met twice
 
     private readonly string _path;
     private readonly Guid _log;
@@ -32,8 +38,9 @@ internal sealed class Journal : IDisposable
     private readonly bool _sync;
     private readonly ByteBuffer _pending = new();
     private readonly Queue<JournaledChunk> _open = new();
-    private SafeFileHandle _file;
+    private SafeFileHandle? _file;
     private long _length;
+    private long _compactAt;
 
     private Journal(string path, Guid log, Guid boot, bool sync)
     {
@@ -41,40 +48,48 @@ internal sealed class Journal : IDisposable
         _log = log;
         _boot = boot;
         _sync = sync;
-        Base = new JournalBase(0, 0, 0, 0, []);
-        _file = null!;
+        Base = new JournalBase(LogPosition.Start, 0, 0, 0, []);
     }
 
     public JournalBase Base { get; private set; }
 
-    /// <summary>Chunks above <see cref="Base"/>, in order.</summary>
+    /// <summary>Chunks above <see cref="Base"/>, in order; some may be acknowledged.</summary>
     public IReadOnlyCollection<JournaledChunk> Open => _open;
 
+    /// <summary>The lowest number that is not acknowledged, or the next one.</summary>
+    public ulong Lowest => _open.TryPeek(out var chunk) ? chunk.Number : Base.NextNumber;
+
+    /// <param name="cursor">The cursor file beside it: where to start if the journal is gone.</param>
     /// <param name="boot">Identity of this boot of the machine. A journal that was not synced may be behind after another boot.</param>
     /// <param name="sync">Write each chunk through to the disk before it is delivered, so that numbers hold over a power loss too.</param>
-    public static Journal Load(string path, Guid log, Guid boot, bool sync, TimeProvider time, Action<string> report)
+    public static Journal Load(string path, string cursor, Guid log, Guid boot, bool sync, TimeProvider time, Action<string> report)
     {
         var journal = new Journal(path, log, boot, sync);
         var fresh = (ulong)time.GetUtcNow().ToUnixTimeMilliseconds() << ClockShift;
-        var found = File.Exists(path) ? File.ReadAllBytes(path) : [];
-        var state = journal.Replay(found);
-        if (state == Replayed.OtherLog)
+        ReadOnlySpan<byte> found = File.Exists(path) ? File.ReadAllBytes(path) : [];
+        var state = journal.Replay(found, out var valid);
+        if (state is Replayed.OtherLog)
         {
             report($"{path}: belongs to another log, which is gone; starting at the oldest line of the present one");
             journal._open.Clear();
-            journal.Base = new JournalBase(0, 0, 0, 0, []);
+            journal.Base = new JournalBase(LogPosition.Start, 0, 0, 0, []);
         }
-
-        if (state == Replayed.OtherBoot && !sync)
+        else if (state is Replayed.Nothing && Cursor.TryRead(cursor, out var position) && position > 1)
+        {
+            report($"{path}: is missing or damaged; going on where the cursor stands, at record {position}");
+            journal.Base = new JournalBase(new LogPosition(position, 0), 0, 0, 0, []);
+        }
+        else if (state is Replayed.OtherBoot && !sync)
         {
             // Chunks delivered shortly before the power went may be missing here; the same numbers must not meet other lines.
+            var highest = journal._open.Count > 0 ? journal._open.Last().Number : journal.Base.NextNumber;
             journal._open.Clear();
-            journal.Base = journal.Base with { NextNumber = 0 };
+            journal.Base = journal.Base with { NextNumber = Math.Max(fresh, highest + (1 << ClockShift)) };
         }
 
         if (journal.Base.NextNumber == 0)
             journal.Base = journal.Base with { NextNumber = fresh };
-        journal.Rewrite();
+        journal.Begin(state is Replayed.Whole ? valid : -1);
         return journal;
     }
 
@@ -86,47 +101,87 @@ internal sealed class Journal : IDisposable
         Add(_pending, entry);
         try
         {
-            Flush();
-            if (_sync)
-                RandomAccess.FlushToDisk(_file);
+            Write(_sync);
         }
         catch (IOException)
         {
-            _pending.Truncate(Math.Min(before, _pending.Length));
+            _pending.Truncate(before);
             throw;
         }
 
         _open.Enqueue(entry);
-    }
-
-    /// <summary>The lowest open chunk is delivered. Becomes durable with the next <see cref="Append"/> or <see cref="Flush"/>.</summary>
-    public void Acknowledge(ulong number)
-    {
-        var chunk = _open.Dequeue();
-        if (chunk.Number != number)
-            throw new InvalidOperationException($"chunk {number} was acknowledged before chunk {chunk.Number}");
-        Base = new JournalBase(chunk.To, chunk.Number + 1, Base.Lines + chunk.Lines, Base.Bytes + chunk.Bytes, chunk.Tails);
-        Add(_pending, chunk.Number);
-    }
-
-    public void Flush()
-    {
-        if (_pending.Length == 0)
-            return;
-        RandomAccess.Write(_file, _pending.Written, _length);
-        _length += _pending.Length;
-        _pending.Clear();
-        if (_length > CompactBytes)
+        if (_length > _compactAt)
             TryCompact();
     }
 
-    public void Dispose()
+    /// <summary>A chunk is delivered. Becomes durable with the next <see cref="Append"/> or <see cref="Flush"/>.</summary>
+    public void Acknowledge(ulong number)
     {
-        Flush();
-        _file.Dispose();
+        Settle(number);
+        Add(_pending, number);
     }
 
-    // On a full disk the old file goes on growing; its next acknowledgement tries again.
+    /// <summary>Writes acknowledgements that no chunk has taken along. Throws IOException; they stay pending then.</summary>
+    public void Flush() => Write(sync: false);
+
+    public void Dispose()
+    {
+        try
+        {
+            Flush();
+        }
+        catch (IOException)
+        {
+            // Unwritten acknowledgements only make the next life repeat what receivers recognise.
+        }
+
+        _file?.Dispose();
+    }
+
+    private void Settle(ulong number)
+    {
+        foreach (var chunk in _open)
+        {
+            if (chunk.Number != number)
+                continue;
+            chunk.Acknowledged = true;
+            break;
+        }
+
+        while (_open.TryPeek(out var first) && first.Acknowledged)
+        {
+            _open.Dequeue();
+            Base = new JournalBase(first.To, first.Number + 1, Base.Lines + first.Lines, Base.Bytes + first.Bytes, first.Tails);
+        }
+    }
+
+    private void Write(bool sync)
+    {
+        if (_pending.Length == 0)
+            return;
+        RandomAccess.Write(_file!, _pending.Written, _length);
+        if (sync)
+            RandomAccess.FlushToDisk(_file!);
+        _length += _pending.Length;
+        _pending.Clear();
+    }
+
+    // Starts a new file; on a full disk goes on in the old one, if that is sound.
+    private void Begin(long valid)
+    {
+        try
+        {
+            Rewrite();
+        }
+        catch (IOException) when (valid >= 0)
+        {
+            _file = File.OpenHandle(_path, FileMode.Open, FileAccess.ReadWrite, FileShare.Read);
+            _length = valid;
+            _compactAt = _length + CompactBytes;
+        }
+    }
+
+    // On a full disk the old file goes on growing.
     private void TryCompact()
     {
         try
@@ -135,16 +190,20 @@ internal sealed class Journal : IDisposable
         }
         catch (IOException)
         {
-            _pending.Clear();
+            _compactAt = _length + CompactBytes;
         }
     }
 
     private void Rewrite()
     {
-        _pending.Clear();
-        Add(_pending, Base);
+        var whole = new ByteBuffer();
+        Add(whole, Base);
         foreach (var chunk in _open)
-            Add(_pending, chunk);
+        {
+            Add(whole, chunk);
+            if (chunk.Acknowledged)
+                Add(whole, chunk.Number);
+        }
 
         var next = _path + ".new";
         var options = new FileStreamOptions
@@ -156,24 +215,29 @@ internal sealed class Journal : IDisposable
         };
         using (var stream = new FileStream(next, options))
         {
-            stream.Write(_pending.Written);
-            stream.Flush(_sync);
+            stream.Write(whole.Written);
+            stream.Flush(flushToDisk: true);
         }
 
+        var file = File.OpenHandle(next, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
         File.Move(next, _path, overwrite: true);
         _file?.Dispose();
-        _file = File.OpenHandle(_path, FileMode.Open, FileAccess.ReadWrite, FileShare.Read);
-        _length = _pending.Length;
+        _file = file;
+        _length = whole.Length;
+        _compactAt = Math.Max(CompactBytes, 2 * _length);
         _pending.Clear();
     }
 
     private enum Replayed { Nothing, Whole, OtherLog, OtherBoot }
 
-    private Replayed Replay(ReadOnlySpan<byte> bytes)
+    private Replayed Replay(ReadOnlySpan<byte> bytes, out long valid)
     {
         var result = Replayed.Nothing;
-        while (TryTake(ref bytes, out var kind, out var body))
+        var all = bytes.Length;
+        valid = 0;
+        while (TryTake(ref bytes, out var kind, out var body) && (result != Replayed.Nothing || kind == KindBase))
         {
+            valid = all - bytes.Length;
             switch (kind)
             {
                 case KindBase:
@@ -181,22 +245,18 @@ internal sealed class Journal : IDisposable
                         return Replayed.OtherLog;
                     result = new Guid(body.Slice(16, 16)) == _boot ? Replayed.Whole : Replayed.OtherBoot;
                     body = body[32..];
-                    Base = new JournalBase(TakeNumber(ref body), TakeNumber(ref body), (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body));
+                    Base = new JournalBase(TakePosition(ref body), TakeNumber(ref body), (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body));
                     break;
                 case KindChunk:
-                    _open.Enqueue(new JournaledChunk(TakeNumber(ref body), TakeNumber(ref body), TakeNumber(ref body),
+                    _open.Enqueue(new JournaledChunk(TakeNumber(ref body), TakePosition(ref body), TakePosition(ref body),
                         (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body), TakeBytes(ref body)));
                     break;
                 case KindAcknowledge:
-                    var number = TakeNumber(ref body);
-                    while (_open.TryPeek(out var chunk) && chunk.Number <= number)
-                        Acknowledge(chunk.Number);
-
+                    Settle(TakeNumber(ref body));
                     break;
             }
         }
 
-        _pending.Clear();
         return result;
     }
 
@@ -216,7 +276,7 @@ internal sealed class Journal : IDisposable
         kind = covered[0];
         body = covered[1..];
         bytes = bytes[(HeaderBytes + (int)length)..];
-        return body.Length >= kind switch { KindBase => 68, KindChunk => 48, KindAcknowledge => 8, _ => 0 };
+        return body.Length >= kind switch { KindBase => BaseBytes, KindChunk => ChunkBytes, KindAcknowledge => AcknowledgeBytes, _ => int.MaxValue };
     }
 
     private void Add(ByteBuffer target, JournalBase state)
@@ -226,7 +286,7 @@ internal sealed class Journal : IDisposable
         _log.TryWriteBytes(ids);
         _boot.TryWriteBytes(ids[16..]);
         target.Append(ids);
-        AddNumber(target, state.Position);
+        AddPosition(target, state.Position);
         AddNumber(target, state.NextNumber);
         AddNumber(target, (ulong)state.Lines);
         AddNumber(target, (ulong)state.Bytes);
@@ -238,8 +298,8 @@ internal sealed class Journal : IDisposable
     {
         var start = Begin(target, KindChunk);
         AddNumber(target, chunk.Number);
-        AddNumber(target, chunk.From);
-        AddNumber(target, chunk.To);
+        AddPosition(target, chunk.From);
+        AddPosition(target, chunk.To);
         AddNumber(target, (ulong)chunk.Lines);
         AddNumber(target, (ulong)chunk.Bytes);
         AddBytes(target, chunk.Note);
@@ -271,6 +331,12 @@ internal sealed class Journal : IDisposable
         BinaryPrimitives.WriteUInt32LittleEndian(entry[4..], Checksum(entry[8..]));
     }
 
+    private static void AddPosition(ByteBuffer target, LogPosition position)
+    {
+        AddNumber(target, position.Record);
+        AddNumber(target, (ulong)position.Lines);
+    }
+
     private static void AddNumber(ByteBuffer target, ulong value)
     {
         Span<byte> bytes = stackalloc byte[8];
@@ -286,6 +352,8 @@ internal sealed class Journal : IDisposable
         target.Append(value);
     }
 
+    private static LogPosition TakePosition(ref ReadOnlySpan<byte> body) => new(TakeNumber(ref body), (long)TakeNumber(ref body));
+
     private static ulong TakeNumber(ref ReadOnlySpan<byte> body)
     {
         var value = BinaryPrimitives.ReadUInt64LittleEndian(body);
@@ -293,9 +361,10 @@ internal sealed class Journal : IDisposable
         return value;
     }
 
+    // The checksum has vouched for the lengths; one that is wrong all the same ends what can be read.
     private static byte[] TakeBytes(ref ReadOnlySpan<byte> body)
     {
-        var length = BinaryPrimitives.ReadInt32LittleEndian(body);
+        var length = Math.Clamp(BinaryPrimitives.ReadInt32LittleEndian(body), 0, body.Length - 4);
         var value = body.Slice(4, length).ToArray();
         body = body[(4 + length)..];
         return value;
@@ -304,6 +373,12 @@ internal sealed class Journal : IDisposable
     private static uint Checksum(ReadOnlySpan<byte> bytes)
     {
         var crc = uint.MaxValue;
+        while (bytes.Length >= 8)
+        {
+            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
+            bytes = bytes[8..];
+        }
+
         foreach (var b in bytes)
             crc = BitOperations.Crc32C(crc, b);
         return ~crc;

@@ -8,11 +8,15 @@ namespace Hikyaku.Transfer.Delivery;
 
 /// <summary>
 /// Reads one log for one pump: writes become lines per open file, received chunks are lines already. Lines whose path no
-/// pattern matches are counted and passed over. Records are taken whole, so a position between records says everything.
+/// pattern matches are counted and passed over.
 /// </summary>
 internal sealed class LineReader : IDisposable
 {
-    private const int SourcesMax = 65_536;
+    // Beyond this many sources the caches start anew; the counts of further ones are not kept.
+    private const int SourcesMax = 16_384;
+
+    // What other hosts call themselves and their files is cut to what a Linux host could mean.
+    private const int HostBytesMax = 255, PathBytesMax = 4096;
 
     private sealed class Known(LineSource source, SourceCount count)
     {
@@ -43,8 +47,15 @@ internal sealed class LineReader : IDisposable
     private readonly EntryScratch _scratch = new();
     private LogReader _log;
     private Known? _last;
+    private ulong _segment;
+    private long _gaps;
     private long _missed;
     private long _damaged;
+
+    // Of the record read next: lines that are taken already, and lines that may be taken.
+    private long _skip;
+    private long _limit;
+    private long _taken;
 
     public LineReader(ILogStorage storage, string host, PathMatch match, Action<string> report)
     {
@@ -53,76 +64,82 @@ internal sealed class LineReader : IDisposable
         _match = match;
         _report = report;
         _log = new LogReader(storage, 0) { Report = report };
+        // The identity stands in the first segment; Seek starts anew.
+        _log.TryRead(out _);
+        Log = _log.Identity;
     }
 
-    public Guid Log => _log.Identity;
+    /// <summary>The log's identity; empty if it has no segment yet.</summary>
+    public Guid Log { get; }
 
-    /// <summary>Sequence of the next record.</summary>
-    public ulong Position => _log.Position;
+    /// <summary>What is read next.</summary>
+    public LogPosition Position => new(_log.Position, _skip);
 
     public long Missed => _missed + _log.Missed;
     public long DamagedRegions => _damaged + _log.DamagedRegions;
 
-    /// <summary>Entries of received chunks that could not be read.</summary>
+    /// <summary>Records and entries that could not be read.</summary>
     public long Malformed { get; private set; }
 
     /// <summary>Lines cut because they were longer than the limit.</summary>
     public long Cut { get; private set; }
 
     /// <summary>Continues at <paramref name="position"/> with the unfinished lines that were saved there.</summary>
-    public void Seek(ulong position, ReadOnlySpan<byte> tails)
+    public void Seek(LogPosition position, ReadOnlySpan<byte> tails)
     {
         _paths.Clear();
         _files.Clear();
         _unfinished.Clear();
         // Sources are stated again in each segment: take those from its first record on.
-        using (var sources = new LogReader(_storage, SegmentOf(position)))
+        using (var sources = new LogReader(_storage, SegmentOf(position.Record)))
         {
-            while (sources.Position < position && sources.TryRead(out var record) && record.Sequence < position)
+            while (sources.Position < position.Record && sources.TryRead(out var record) && record.Sequence < position.Record)
             {
                 if (record.Kind == RecordKind.Source)
                     Learn(record);
             }
+
+            _segment = sources.SegmentStart;
         }
 
-        Reopen(position);
+        Reopen(position.Record);
+        _skip = position.Lines;
+        _gaps = Missed + DamagedRegions;
         RestoreTails(tails);
     }
 
     /// <summary>
-    /// Reads records into <paramref name="chunk"/> until it is full or the log ends. With a bound all records before
-    /// <paramref name="to"/> are read, full or not: a chunk that is packed again may need more room than it did.
-    /// True if any record was read.
+    /// Reads records into <paramref name="chunk"/> until it is full, the log ends, or <paramref name="to"/> is reached; with
+    /// that bound, for a repetition, however full the chunk is. True if anything was read.
     /// </summary>
-    /// <param name="to">The first record that is not read; 0: no such bound.</param>
-    public bool Fill(Chunk chunk, ulong to)
+    public bool Fill(Chunk chunk, LogPosition? to)
     {
         var any = false;
-        while ((to == 0 ? !chunk.IsFull : _log.Position < to) && _log.TryRead(out var record))
+        while (to is { } end ? Position < end : !chunk.IsFull)
         {
+            if (!_log.TryRead(out var record))
+                break;
             any = true;
-            if (to != 0 && record.Sequence >= to)
+            NoteSegment(chunk, record.Sequence);
+            if (to is { } bound && record.Sequence >= bound.Record && !(record.Sequence == bound.Record && bound.Lines > 0))
             {
                 // What lay before the bound was only the log's own; this record is the next chunk's.
-                Reopen(to);
+                Reopen(bound.Record);
                 break;
             }
 
-            switch (record.Kind)
+            _taken = 0;
+            _limit = to is { } last && record.Sequence == last.Record ? last.Lines : long.MaxValue;
+            if (ReadRecord(chunk, record, bounded: to is null))
             {
-                case RecordKind.Write:
-                    ReadWrite(chunk, record);
-                    break;
-                case RecordKind.Close:
-                    ReadClose(chunk, record);
-                    break;
-                case RecordKind.Source:
-                    Learn(record);
-                    break;
-                case RecordKind.Chunk:
-                    ReadChunk(chunk, record);
-                    break;
+                _skip = 0;
+                continue;
             }
+
+            // The record goes on in the next chunk.
+            Reopen(record.Sequence);
+            _skip = _taken;
+            break;
         }
 
         return any;
@@ -155,6 +172,7 @@ internal sealed class LineReader : IDisposable
         _damaged += _log.DamagedRegions;
         _log.Dispose();
         _log = new LogReader(_storage, position) { Report = _report };
+        _skip = 0;
     }
 
     private ulong SegmentOf(ulong position)
@@ -184,45 +202,97 @@ internal sealed class LineReader : IDisposable
         }
     }
 
+    private void NoteSegment(Chunk chunk, ulong sequence)
+    {
+        if (_log.SegmentStart != _segment)
+        {
+            // Each segment states its sources itself.
+            _segment = _log.SegmentStart;
+            _paths.Clear();
+        }
+
+        var gaps = Missed + DamagedRegions;
+        if (gaps == _gaps)
+            return;
+        // What follows a gap does not continue what came before it.
+        _gaps = gaps;
+        foreach (var file in _unfinished)
+        {
+            if (file.Lines.TryEnd(out var text) && file.Known is { } known)
+                chunk.Add(new Line(known.Source, 0, text));
+        }
+
+        _unfinished.Clear();
+        _report($"{_storage.Location}: records before {sequence} are missing; unfinished lines before the gap were ended there");
+    }
+
+    // False: the chunk ended, or the bound was met, inside the record.
+    private bool ReadRecord(Chunk chunk, in LogRecord record, bool bounded)
+    {
+        switch (record.Kind)
+        {
+            case RecordKind.Write:
+                return ReadWrite(chunk, record, bounded);
+            case RecordKind.Close:
+                ReadClose(chunk, record);
+                return true;
+            case RecordKind.Source:
+                Learn(record);
+                return true;
+            case RecordKind.Chunk:
+                return ReadChunk(chunk, record, bounded);
+            default:
+                return true;
+        }
+    }
+
     private void Learn(in LogRecord record)
     {
         if (SourceRecord.TryParse(record.Body, out var source))
-            _paths.TryAdd(source.Id == 0 ? record.Sequence : source.Id, source.Path.ToArray());
+            _paths[source.Id == 0 ? record.Sequence : source.Id] = source.Path.ToArray();
     }
 
-    private void ReadWrite(Chunk chunk, in LogRecord record)
+    private bool ReadWrite(Chunk chunk, in LogRecord record, bool bounded)
     {
-        if (!WriteRecord.TryParse(record.Body, out var write))
+        if (!WriteRecord.TryParse(record.Body, out var write) || FileOf(write.Source, write.Handle) is not { } file)
         {
             Malformed++;
-            return;
+            return true;
         }
 
-        if (!_files.TryGetValue(write.Handle, out var file))
-            file = AddFile(write.Source, write.Handle);
         var known = file.Known;
         if (known is null || known.Source.Pid != write.Pid || known.Source.Uid != write.Uid)
             file.Known = known = Find(_host, file.Path, write.Pid, write.Uid);
 
         var count = known.Count;
-        if (!count.Matched)
-        {
+        if (_skip == 0)
             count.Add(0, write.Data.Length, write.Time);
-            return;
-        }
+        if (!count.Matched)
+            return true;
 
         var lines = file.Lines;
         var before = chunk.Lines;
         var cut = lines.Cut;
         var data = write.Data;
+        var whole = true;
         while (lines.TryNext(ref data, out var text))
-            chunk.Add(new Line(known.Source, write.Time, text));
-        count.Add(chunk.Lines - before, write.Data.Length, write.Time);
+        {
+            if (_taken++ >= _skip)
+                chunk.Add(new Line(known.Source, write.Time, text));
+            if (!data.IsEmpty && (_taken == _limit || (bounded && _taken > _skip && chunk.IsOverfull)))
+            {
+                whole = false;
+                break;
+            }
+        }
+
+        count.Add(chunk.Lines - before, 0, write.Time);
         Cut += lines.Cut - cut;
         if (lines.Tail.Length > 0)
             _unfinished.Add(file);
         else if (_unfinished.Count > 0)
             _unfinished.Remove(file);
+        return whole;
     }
 
     private void ReadClose(Chunk chunk, in LogRecord record)
@@ -239,33 +309,53 @@ internal sealed class LineReader : IDisposable
         known.Count.Add(1, 0, close.Time);
     }
 
-    private OpenFile AddFile(ulong source, ulong handle)
+    private OpenFile? FileOf(ulong source, ulong handle)
     {
-        var file = new OpenFile(source, handle, _paths.TryGetValue(source, out var path) ? path : []);
+        if (_files.TryGetValue(handle, out var file))
+            return file;
+        if (!_paths.TryGetValue(source, out var path))
+            return null;
+        file = new OpenFile(source, handle, path);
         _files.Add(handle, file);
         return file;
     }
 
-    private void ReadChunk(Chunk chunk, in LogRecord record)
+    private bool ReadChunk(Chunk chunk, in LogRecord record, bool bounded)
     {
         if (!ChunkRecord.TryParse(record.Body, out var received))
         {
             Malformed++;
-            return;
+            return true;
         }
 
         _common.Clear();
         var entries = new EntryReader(received.EntriesBytes, received.Common, _scratch);
         while (entries.TryRead(out var entry))
         {
+            if (_taken++ < _skip)
+                continue;
             var known = KnownOf(entry, received);
             var time = entry.Time == 0 ? received.Time : entry.Time;
-            if (known.Count.Matched)
-                chunk.Add(new Line(known.Source, time, entry.Message));
             known.Count.Add(1, entry.Message.Length, time);
+            if (known.Count.Matched)
+                AddPieces(chunk, known.Source, time, entry.Message);
+            if (entries.Position < received.EntriesBytes.Length && (_taken == _limit || (bounded && chunk.IsOverfull)))
+                return false;
         }
 
         Malformed += entries.Broken;
+        return true;
+    }
+
+    private void AddPieces(Chunk chunk, LineSource source, long time, ReadOnlySpan<byte> text)
+    {
+        for (; text.Length > LineAssembler.LineBytesMax; text = text[LineAssembler.LineBytesMax..])
+        {
+            chunk.Add(new Line(source, time, text[..LineAssembler.LineBytesMax]));
+            Cut++;
+        }
+
+        chunk.Add(new Line(source, time, text));
     }
 
     private Known KnownOf(in Entry entry, in ChunkRecord received)
@@ -275,7 +365,9 @@ internal sealed class LineReader : IDisposable
             return found;
         // A foreign sender may name neither host nor path: then its address and its tag are the best names there are.
         var fields = entry.Fields;
-        var known = Find(fields.Host.IsEmpty ? received.Peer : fields.Host, fields.Path.IsEmpty ? received.Tag : fields.Path, fields.Pid ?? 0, fields.Uid ?? 0);
+        var host = fields.Host.IsEmpty ? received.Peer : fields.Host;
+        var path = fields.Path.IsEmpty ? received.Tag : fields.Path;
+        var known = Find(host[..Math.Min(host.Length, HostBytesMax)], path[..Math.Min(path.Length, PathBytesMax)], fields.Pid ?? 0, fields.Uid ?? 0);
         if (common >= 0)
         {
             while (_common.Count <= common)

@@ -12,6 +12,12 @@ internal class LogTail
             _pumps = [.. _pumps, pump];
     }
 
+    public void Remove(WakeSignal pump)
+    {
+        lock (_lock)
+            _pumps = [.. _pumps.Where(p => p != pump)];
+    }
+
     public void Pulse()
     {
         foreach (var pump in _pumps)

@@ -20,9 +20,13 @@ internal sealed class Pump : IAsyncDisposable
 
     // Of a chunk that gathered for a millisecond: more than some ten thousand lines a second make a stream.
     private const int StreamLines = 32;
+    private const int IdleRecords = 4096;
 
     private static readonly TimeSpan CursorTime = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan IdleTime = TimeSpan.FromSeconds(1);
+
+    // Chunks delivered behind one that is not: while its server is away, so much may go to others, and is remembered.
+    private const int OpenMax = 4096;
 
     private readonly PumpSettings _settings;
     private readonly LineReader _reader;
@@ -32,7 +36,7 @@ internal sealed class Pump : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly Action<string> _report;
     private readonly Journal _journal;
-    private readonly Queue<Chunk> _inFlight = new();
+    private readonly List<Chunk> _inFlight = [];
     private readonly ByteBuffer _note = new();
     private readonly string _cursorPath;
     private long _lastDelivery;
@@ -41,6 +45,7 @@ internal sealed class Pump : IAsyncDisposable
     private long _lastCursor;
     private ulong _cursor;
     private ulong _number;
+    private LogPosition _lastTo; // where the next chunk begins
     private int _inFlightCount;
     private long _inFlightLines;
     private long _unreadable;
@@ -57,8 +62,7 @@ internal sealed class Pump : IAsyncDisposable
         _signal = new WakeSignal(time);
         Directory.CreateDirectory(settings.CursorDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         _cursorPath = Path.Combine(settings.CursorDirectory, settings.Name + ".cursor");
-        _journal = Journal.Load(Path.Combine(settings.CursorDirectory, settings.Name + ".journal"), reader.Log, boot, settings.SyncJournal, time, report);
-        _number = _journal.Base.NextNumber;
+        _journal = Journal.Load(Path.Combine(settings.CursorDirectory, settings.Name + ".journal"), _cursorPath, reader.Log, boot, settings.SyncJournal, time, report);
         output.Changed = _signal.Pulse;
         tail.Add(_signal);
     }
@@ -66,26 +70,27 @@ internal sealed class Pump : IAsyncDisposable
     public async Task RunAsync(CancellationToken cancel)
     {
         await RepeatAsync(cancel);
+        _output.EndRepeating();
         PublishCursor(force: true);
         Chunk? chunk = null;
         while (!cancel.IsCancellationRequested)
         {
             Settle();
             PublishCursor(force: false);
-            chunk ??= _output.TryBegin([]);
+            chunk ??= _journal.Open.Count < OpenMax ? _output.TryBegin([]) : null;
             if (chunk is null)
             {
                 await _signal.WaitAsync(IdleTime, cancel);
                 continue;
             }
 
-            var read = _reader.Fill(chunk, 0);
+            var read = _reader.Fill(chunk, null);
             var armed = !read && Quiet(chunk);
             if (armed)
             {
                 // Arm first, look second: a record appended after this look pulses the signal.
                 _tail.Arm();
-                read = _reader.Fill(chunk, 0);
+                read = _reader.Fill(chunk, null);
             }
 
             if (read)
@@ -123,6 +128,7 @@ internal sealed class Pump : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        _tail.Remove(_signal);
         await _output.DisposeAsync();
         Settle();
         PublishCursor(force: true);
@@ -144,6 +150,7 @@ internal sealed class Pump : IAsyncDisposable
         Add("damaged regions of the log", _reader.DamagedRegions);
         Add("malformed entries", _reader.Malformed);
         Add("chunks no longer in the log", _unreadable);
+        Add("lines carried in pieces, being longer than 4 MiB (nothing lost)", _reader.Cut);
         return losses;
     }
 
@@ -151,30 +158,42 @@ internal sealed class Pump : IAsyncDisposable
     private async Task RepeatAsync(CancellationToken cancel)
     {
         var state = _journal.Base;
-        _reader.Seek(Math.Max(1, state.Position), state.Tails);
+        _reader.Seek(state.Position, state.Tails);
+        _number = state.NextNumber;
+        _lastTo = state.Position;
         foreach (var old in _journal.Open.ToArray())
         {
             Chunk? chunk;
             while ((chunk = _output.TryBegin(old.Note)) is null)
+            {
                 await _signal.WaitAsync(IdleTime, cancel);
+                Settle();
+            }
+
             chunk.Number = old.Number;
             chunk.From = old.From;
-            // Before the receiver has spoken it is packed in full form and larger than it was: the journal's range decides.
+            chunk.To = old.To;
+            // The journal's range decides, however full the chunk is by today's bounds.
             while (_reader.Position < old.To && _reader.Fill(chunk, old.To))
             {
             }
 
-            if (_reader.Position < old.To || chunk.Lines != old.Lines)
+            if (_reader.Position != old.To || chunk.Lines != old.Lines)
             {
                 _unreadable++;
                 _report($"{_settings.Name}: chunk {old.Number} (records {old.From} to {old.To}) held {old.Lines} lines and now holds {chunk.Lines}: the log or the rules changed; sending what there is");
             }
 
-            chunk.To = old.To;
-            _reader.SaveTails(chunk.Tails);
-            Start(chunk);
             _number = old.Number + 1;
+            _lastTo = old.To;
+            if (old.Acknowledged)
+                _output.Free(chunk);
+            else
+                Start(chunk);
         }
+
+        if (_reader.Position < _lastTo)
+            _reader.Seek(_lastTo, _journal.Open.Count > 0 ? _journal.Open.Last().Tails : state.Tails);
     }
 
     // Time until this chunk should leave: zero is now.
@@ -183,7 +202,7 @@ internal sealed class Pump : IAsyncDisposable
         if (chunk.IsFull)
             return TimeSpan.Zero;
         if (chunk.Lines == 0)
-            return Idle(chunk) ? TimeSpan.Zero : IdleTime;
+            return Idle() ? TimeSpan.Zero : IdleTime;
         var since = _time.GetElapsedTime(_lastDelivery);
         return (_inFlight.Count > 0 ? GatherTimeInFlight : _lastLines >= StreamLines ? StreamTime : GatherTime) - since;
     }
@@ -192,13 +211,11 @@ internal sealed class Pump : IAsyncDisposable
     private bool Quiet(Chunk chunk) => chunk.Lines == 0 && !chunk.IsFull && _time.GetElapsedTime(_lastRead) >= GatherTime;
 
     // Records that complete no line move the cursor too, but only now and then, or the log could never be retired.
-    private bool Idle(Chunk chunk) => _reader.Position > NextFrom + 4096 || (_reader.Position > NextFrom && _inFlight.Count == 0 && _time.GetElapsedTime(_lastDelivery) > IdleTime && chunk.Lines == 0);
+    private bool Idle() => _reader.Position > _lastTo
+        && (_reader.Position.Record > _lastTo.Record + IdleRecords || (_inFlight.Count == 0 && _time.GetElapsedTime(_lastDelivery) > IdleTime));
 
-    private TimeSpan IdleWait() => _cursor < _journal.Base.Position ? CursorTime : _inFlight.Count == 0 && _reader.Position == NextFrom ? TimeSpan.FromHours(1) : IdleTime;
-
-    private ulong NextFrom => _inFlight.Count > 0 ? _lastTo : Math.Max(1, _journal.Base.Position);
-
-    private ulong _lastTo;
+    private TimeSpan IdleWait() => _cursor < _journal.Base.Position.Record ? CursorTime
+        : _inFlight.Count == 0 && _reader.Position == _lastTo ? TimeSpan.FromHours(1) : IdleTime;
 
     private bool TryDeliver(Chunk chunk)
     {
@@ -206,7 +223,7 @@ internal sealed class Pump : IAsyncDisposable
         if (!chunk.TryWriteNote(_note))
             return false;
         chunk.Number = _number;
-        chunk.From = NextFrom;
+        chunk.From = _lastTo;
         chunk.To = _reader.Position;
         chunk.Tails.Clear();
         _reader.SaveTails(chunk.Tails);
@@ -228,7 +245,7 @@ internal sealed class Pump : IAsyncDisposable
 
     private void Start(Chunk chunk)
     {
-        _inFlight.Enqueue(chunk);
+        _inFlight.Add(chunk);
         _lastTo = chunk.To;
         _lastDelivery = _time.GetTimestamp();
         _lastLines = chunk.Lines;
@@ -237,15 +254,22 @@ internal sealed class Pump : IAsyncDisposable
         if (chunk.Lines == 0)
             chunk.Done = true;
         else
-            _output.Deliver(chunk, _inFlight.Peek().Number);
+            _output.Deliver(chunk, _journal.Lowest);
     }
 
-    // Takes finished chunks off the front: acknowledgements may come in any order, the cursor moves in one.
+    // Acknowledgements may come in any order; the journal moves the cursor in one. What is done needs no memory any more.
     private void Settle()
     {
-        while (_inFlight.TryPeek(out var chunk) && chunk.Done)
+        for (var i = 0; i < _inFlight.Count;)
         {
-            _inFlight.Dequeue();
+            var chunk = _inFlight[i];
+            if (!chunk.Done)
+            {
+                i++;
+                continue;
+            }
+
+            _inFlight.RemoveAt(i);
             _journal.Acknowledge(chunk.Number);
             Volatile.Write(ref _inFlightCount, _inFlight.Count);
             Volatile.Write(ref _inFlightLines, _inFlightLines - chunk.Lines);
@@ -256,7 +280,7 @@ internal sealed class Pump : IAsyncDisposable
     private void PublishCursor(bool force)
     {
         // Also the very first position is written, at the start: on a disk that is full by then there is no room for a new file.
-        var position = Math.Max(1, _journal.Base.Position);
+        var position = _journal.Base.Position.Record;
         if (position <= _cursor || (!force && _time.GetElapsedTime(_lastCursor) < CursorTime))
             return;
         _lastCursor = _time.GetTimestamp();

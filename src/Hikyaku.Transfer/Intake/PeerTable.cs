@@ -5,29 +5,31 @@ namespace Hikyaku.Transfer.Intake;
 
 /// <summary>
 /// What has been received from whom: per origin and route the lowest number not acknowledged to the sender, and the numbers
-/// received above it. Kept in memory, stated in each segment of the log, so that the newest segment alone brings it back.
+/// received above it. Kept in memory, and stated in each segment of the log, with a mark once the statement is whole.
 /// </summary>
 internal sealed class PeerTable
 {
     /// <summary>Senders remembered at most; beyond it the one heard of least recently is forgotten, and reported.</summary>
     public const int PeersMax = 65_536;
 
-    private sealed class Peer(Guid origin, string route)
+    /// <summary>Numbers remembered of one sender; more than any of ours has open. Beyond it the lowest count as received.</summary>
+    public const int AboveMax = 16_384;
+
+    private sealed class Peer(Guid origin, byte[] route)
     {
         public Guid Origin { get; } = origin;
-        public string Route { get; } = route;
+        public byte[] Route { get; } = route;
         public ulong Done { get; set; }
-        public HashSet<ulong> Above { get; } = [];
+        public SortedSet<ulong> Above { get; } = [];
         public long Heard { get; set; }
     }
 
     private readonly Dictionary<(Guid, string), Peer> _peers = [];
     private readonly Action<string> _report;
     private long _clock;
+    private Peer? _last;
 
     public PeerTable(Action<string> report) => _report = report;
-
-    public int Count => _peers.Count;
 
     /// <summary>True if the chunk is stored already. The sender's <paramref name="done"/> lets what it will never repeat be forgotten.</summary>
     public bool IsRepeat(Guid origin, ReadOnlySpan<byte> route, ulong number, ulong done)
@@ -37,18 +39,31 @@ internal sealed class PeerTable
         if (done > peer.Done)
         {
             peer.Done = done;
-            peer.Above.RemoveWhere(n => n < done);
+            while (peer.Above.Count > 0 && peer.Above.Min < done)
+                peer.Above.Remove(peer.Above.Min);
         }
 
         return number < peer.Done || peer.Above.Contains(number);
     }
 
-    public void Add(Guid origin, ReadOnlySpan<byte> route, ulong number) => Find(origin, route).Above.Add(number);
+    public void Add(Guid origin, ReadOnlySpan<byte> route, ulong number)
+    {
+        var peer = Find(origin, route);
+        peer.Above.Add(number);
+        if (peer.Above.Count <= AboveMax)
+            return;
+        peer.Done = peer.Above.Min + 1;
+        peer.Above.Remove(peer.Above.Min);
+    }
+
+    /// <summary>Whether the record is the mark behind a whole statement.</summary>
+    public static bool IsMark(in LogRecord record) =>
+        record.Kind == RecordKind.Peers && PeersRecord.TryParse(record.Body, out var peers) && peers.Origin == Guid.Empty;
 
     /// <summary>Takes up what a record of the log says.</summary>
     public void Recall(in LogRecord record)
     {
-        if (record.Kind == RecordKind.Peers && PeersRecord.TryParse(record.Body, out var peers))
+        if (record.Kind == RecordKind.Peers && PeersRecord.TryParse(record.Body, out var peers) && peers.Origin != Guid.Empty)
         {
             IsRepeat(peers.Origin, peers.Route, 0, peers.Done);
             for (var i = 0; i < peers.Received.Length; i++)
@@ -61,31 +76,40 @@ internal sealed class PeerTable
         }
     }
 
-    /// <summary>States everything at the start of a segment.</summary>
-    public void State(LogWriter log)
+    /// <summary>States everything in the open segment, and the mark behind it. False: there was no room; state it again later.</summary>
+    public bool TryState(LogWriter log)
     {
+        var head = new byte[PeersRecord.HeadBytes(256, AboveMax)];
         foreach (var peer in _peers.Values)
         {
-            var route = Encoding.UTF8.GetBytes(peer.Route);
-            var numbers = peer.Above.ToArray();
-            var head = new byte[PeersRecord.HeadBytes(route.Length, numbers.Length)];
-            var length = PeersRecord.WriteHead(head, peer.Origin, route, peer.Done, numbers);
-            log.TryAppend(RecordKind.Peers, head.AsSpan(0, length), [], out _);
+            var length = PeersRecord.WriteHead(head, peer.Origin, peer.Route, peer.Done, peer.Above.ToArray());
+            if (!log.TryAppend(RecordKind.Peers, head.AsSpan(0, length), [], out _))
+                return false;
         }
+
+        var mark = PeersRecord.WriteHead(head, Guid.Empty, [], 0, []);
+        return log.TryAppend(RecordKind.Peers, head.AsSpan(0, mark), [], out _);
     }
 
     private Peer Find(Guid origin, ReadOnlySpan<byte> route)
     {
-        var key = (origin, Encoding.UTF8.GetString(route));
-        if (_peers.TryGetValue(key, out var peer))
-            return peer;
-        if (_peers.Count >= PeersMax)
+        if (_last is { } last && last.Origin == origin && route.SequenceEqual(last.Route))
+            return last;
+        var key = (origin, Encoding.Latin1.GetString(route));
+        if (!_peers.TryGetValue(key, out var peer))
         {
-            var oldest = _peers.MinBy(static p => p.Value.Heard);
-            _peers.Remove(oldest.Key);
-            _report($"more than {PeersMax} senders: forgetting {oldest.Value.Origin}/{oldest.Value.Route}; a chunk it repeats would be stored twice");
+            if (_peers.Count >= PeersMax)
+                ForgetOldest();
+            _peers[key] = peer = new Peer(origin, route.ToArray());
         }
 
-        return _peers[key] = new Peer(origin, key.Item2);
+        return _last = peer;
+    }
+
+    private void ForgetOldest()
+    {
+        var oldest = _peers.MinBy(static p => p.Value.Heard);
+        _peers.Remove(oldest.Key);
+        _report($"more than {PeersMax} senders: forgetting {oldest.Value.Origin}/{oldest.Key.Item2}; a chunk it repeats would be stored twice");
     }
 }

@@ -12,7 +12,14 @@ internal sealed class ReceiveIntake : IAsyncDisposable
 {
     /// <summary>Entries of a foreign message go into records of about this many bytes, so that later stages work in pieces too.</summary>
     private const int ForeignRecordBytes = 1 << 20;
+
+    // Longer names are nobody's, and would be kept.
+    private const int RouteBytesMax = 255, TagBytesMax = 1024, CommonBytesMax = 1 << 20;
+    private static readonly TimeSpan RetireTime = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan FullRetryTime = TimeSpan.FromMilliseconds(50);
+
+    // The sender gives up after 30 s; until then it is spared a new connection.
+    private static readonly TimeSpan FullPatience = TimeSpan.FromSeconds(20);
 
     private readonly ReceiveSettings _settings;
     private readonly LogWriter _log;
@@ -23,11 +30,10 @@ internal sealed class ReceiveIntake : IAsyncDisposable
     private readonly GroupCommit _commit;
     private readonly EntryScratch _scratch = new();
     private readonly Action<string> _report;
-    private readonly CancellationTokenSource _stop = new();
-    private readonly Task _upkeep;
     private byte[] _head = new byte[1024];
     private long _chunks, _lines, _bytes, _repeats, _refused, _malformed, _dropped;
     private bool _full;
+    private ulong _stated; // the segment in which the peers were stated in full last
 
     public ReceiveIntake(ReceiveSettings settings, ILogStorage storage, LogOptions options, LogTail tail, TimeProvider time, Action<string> report)
     {
@@ -36,35 +42,60 @@ internal sealed class ReceiveIntake : IAsyncDisposable
         _time = time;
         _report = report;
         _peers = new PeerTable(report);
-        _log = LogWriter.Open(storage, options);
+        // What the peers are recalled from must not be retired before they are stated again.
+        _log = LogWriter.Open(storage, options with { Floor = () => Volatile.Read(ref _stated) });
         Recall(storage);
-        _log.SegmentOpened = _peers.State;
         _commit = new GroupCommit(_log);
-        _upkeep = UpkeepAsync(_stop.Token);
     }
 
-    /// <summary>True once the chunk is stored and may be acknowledged. Waits while the log is full.</summary>
+    /// <summary>True once the chunk is stored and may be acknowledged; false if it cannot be. Waits a while if the log is full.</summary>
     public async ValueTask<bool> ReceiveAsync(ForwardMessage message, string peer, CancellationToken cancel)
     {
-        var reported = false;
-        while (!await TryStoreAsync(message, peer, cancel))
+        if (message.Route.Length > RouteBytesMax || message.Tag.Length > TagBytesMax || message.Common.Length > CommonBytesMax)
         {
+            _refused++;
+            _report($"{peer}: refused a message with a name of more than {TagBytesMax} bytes or common fields of more than {CommonBytesMax}");
+            return false;
+        }
+
+        var start = _time.GetTimestamp();
+        var stored = 0;
+        while ((stored = await StoreAsync(message, peer, stored, cancel)) < message.Entries.Length)
+        {
+            if (!_full)
+                _report($"receive log: full ({_log.Bytes} of {_log.QuotaBytes} bytes); {peer} waits until lines have left it, or the quota is raised");
             _full = true;
-            if (!reported)
+            // Nothing of a chunk of ours is stored by halves; of a foreign message the rest is awaited, for a repetition would double the first part.
+            if (stored == 0 && _time.GetElapsedTime(start) > FullPatience)
             {
                 _refused++;
-                _report($"receive log: full ({_log.Bytes} of {_log.QuotaBytes} bytes); {peer} waits until lines have left it, or the quota is raised");
+                return false;
             }
 
-            reported = true;
             await Task.Delay(FullRetryTime, _time, cancel);
         }
 
         _full = false;
-        _tail.Pulse();
         if (_settings.Commit == CommitLevel.Strict)
             await _commit.CommitAsync(cancel);
         return true;
+    }
+
+    /// <summary>Commits, retires and reports until cancelled. Throws LogException when the disk fails: nothing may be acknowledged then.</summary>
+    public async Task RunAsync(CancellationToken cancel)
+    {
+        var period = _settings.Commit == CommitLevel.Interval ? _settings.CommitInterval : RetireTime;
+        using var timer = new PeriodicTimer(period, _time);
+        var lastRetire = _time.GetTimestamp();
+        while (await timer.WaitForNextTickAsync(cancel))
+        {
+            if (_settings.Commit == CommitLevel.Interval && _log.CommittedSequence < _log.NextSequence)
+                await _commit.CommitAsync(cancel);
+            if (_time.GetElapsedTime(lastRetire) < RetireTime)
+                continue;
+            lastRetire = _time.GetTimestamp();
+            Retire();
+        }
     }
 
     public IntakeStatus Status(int connections)
@@ -92,62 +123,126 @@ internal sealed class ReceiveIntake : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
-        await _upkeep;
         await _append.WaitAsync();
-        _log.Commit();
+        try
+        {
+            _log.Commit();
+        }
+        catch (LogException e)
+        {
+            _report($"receive log: {e.Message}");
+        }
+
         _log.Dispose();
-        _stop.Dispose();
         _append.Dispose();
     }
 
+    // From the newest segment in which the peers were stated in full; from the oldest if there is none.
     private void Recall(ILogStorage storage)
     {
-        using var reader = new LogReader(storage, _log.SegmentStart) { Report = _report };
+        var starts = SegmentStarts(storage);
+        if (starts.Count == 0)
+            return;
+        _stated = starts.Find(start => HoldsMark(storage, start));
+        if (_stated == 0)
+            _stated = starts[^1];
+        using var reader = new LogReader(storage, _stated) { Report = _report };
         while (reader.TryRead(out var record))
             _peers.Recall(record);
     }
 
-    private async ValueTask<bool> TryStoreAsync(ForwardMessage message, string peer, CancellationToken cancel)
+    private static bool HoldsMark(ILogStorage storage, ulong start)
+    {
+        using var reader = new LogReader(storage, start);
+        while (reader.TryRead(out var record) && reader.SegmentStart == start)
+        {
+            if (PeerTable.IsMark(record))
+                return true;
+        }
+
+        return false;
+    }
+
+    // Newest first.
+    private static List<ulong> SegmentStarts(ILogStorage storage)
+    {
+        var starts = new List<ulong>();
+        foreach (var name in storage.List())
+        {
+            if ((name.EndsWith(".open", StringComparison.Ordinal) || name.EndsWith(".sealed", StringComparison.Ordinal))
+                && ulong.TryParse(name.AsSpan(0, Math.Min(20, name.Length)), out var first))
+                starts.Add(first);
+        }
+
+        starts.Sort();
+        starts.Reverse();
+        return starts;
+    }
+
+    // Returns how many bytes of the entries are stored by now: all, or where to go on when there is room.
+    private async ValueTask<int> StoreAsync(ForwardMessage message, string peer, int from, CancellationToken cancel)
     {
         await _append.WaitAsync(cancel);
         try
         {
-            return message.HasOrigin && message.Number != 0 ? TryStoreOnce(message, peer) : TryStoreForeign(message, peer);
+            var stored = message.HasOrigin && message.Number != 0 ? StoreOnce(message, peer) : StoreForeign(message, peer, from);
+            if (_stated != _log.SegmentStart && _peers.TryState(_log))
+                Volatile.Write(ref _stated, _log.SegmentStart);
+            return stored;
         }
         finally
         {
             _append.Release();
+            _tail.Pulse();
         }
     }
 
-    private bool TryStoreOnce(ForwardMessage message, string peer)
+    private int StoreOnce(ForwardMessage message, string peer)
     {
         if (_peers.IsRepeat(message.Origin, message.Route.Span, message.Number, message.Done))
         {
             _repeats++;
-            return true;
+            return message.Entries.Length;
         }
 
         if (!TryAppend(message, message.Entries.Span, peer))
-            return false;
+            return 0;
         _peers.Add(message.Origin, message.Route.Span, message.Number);
-        return true;
+        return message.Entries.Length;
+    }
+
+    private void Retire()
+    {
+        try
+        {
+            _log.Retire();
+        }
+        catch (LogException e)
+        {
+            _report($"receive log: {e.Message}; nothing is retired meanwhile");
+        }
+
+        foreach (var (_, records, bytes) in _log.TakeDropped())
+        {
+            _dropped += records;
+            _report($"receive log: {records} lines ({bytes} bytes) were dropped unsent to stay within the quota of {_log.QuotaBytes} bytes (when_full: drop_oldest)");
+        }
     }
 
     // Nothing tells a foreign sender's repetition from news, so a message may as well be several records.
-    private bool TryStoreForeign(ForwardMessage message, string peer)
+    private int StoreForeign(ForwardMessage message, string peer, int from)
     {
         var all = message.Entries.Span;
-        var entries = new EntryReader(all, message.Common.Span, _scratch);
-        var start = 0;
+        var entries = new EntryReader(all[from..], message.Common.Span, _scratch);
+        var start = from;
         while (entries.TryRead(out _))
         {
-            if (entries.Position - start < ForeignRecordBytes)
+            var end = from + entries.Position;
+            if (end - start < ForeignRecordBytes && end < all.Length)
                 continue;
-            if (!TryAppend(message, all[start..entries.Position], peer))
-                return false;
-            start = entries.Position;
+            if (!TryAppend(message, all[start..end], peer))
+                return start;
+            start = end;
         }
 
         if (entries.Broken > 0)
@@ -156,7 +251,7 @@ internal sealed class ReceiveIntake : IAsyncDisposable
             _report($"{peer}: {entries.Broken} entries of a chunk cannot be read; the others are stored");
         }
 
-        return start == all.Length || TryAppend(message, all[start..], peer);
+        return start == all.Length || TryAppend(message, all[start..], peer) ? all.Length : start;
     }
 
     private bool TryAppend(ForwardMessage message, ReadOnlySpan<byte> entries, string peer)
@@ -178,32 +273,4 @@ internal sealed class ReceiveIntake : IAsyncDisposable
     }
 
     private long UnixNanoseconds() => (_time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks * 100;
-
-    private async Task UpkeepAsync(CancellationToken cancel)
-    {
-        var period = _settings.Commit == CommitLevel.Interval ? _settings.CommitInterval : TimeSpan.FromSeconds(1);
-        using var timer = new PeriodicTimer(period, _time);
-        var lastRetire = _time.GetTimestamp();
-        try
-        {
-            while (await timer.WaitForNextTickAsync(cancel))
-            {
-                if (_settings.Commit == CommitLevel.Interval && _log.CommittedSequence < _log.NextSequence)
-                    await _commit.CommitAsync(cancel);
-                if (_time.GetElapsedTime(lastRetire) < TimeSpan.FromSeconds(1))
-                    continue;
-                lastRetire = _time.GetTimestamp();
-                _log.Retire();
-                foreach (var (_, records, bytes) in _log.TakeDropped())
-                {
-                    _dropped += records;
-                    _report($"receive log: {records} records ({bytes} bytes) were dropped unsent to stay within the quota of {_log.QuotaBytes} bytes (when_full: drop_oldest)");
-                }
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The end of this intake.
-        }
-    }
 }

@@ -9,6 +9,8 @@ public sealed class LineAssembler
     /// <summary>A longer line is carried in pieces of this many bytes, so that one endless line cannot take all memory.</summary>
     public const int LineBytesMax = 4 << 20;
 
+    private const int ShrinkBytes = 64 << 10;
+
     private byte[] _tail = [];
     private int _length;
 
@@ -80,6 +82,9 @@ public sealed class LineAssembler
 
     private void Keep(ReadOnlySpan<byte> bytes)
     {
+        // One long line is no reason to hold its memory while the file stays open.
+        if (_length == 0 && _tail.Length > ShrinkBytes && bytes.Length < ShrinkBytes)
+            _tail = [];
         if (_length + bytes.Length > _tail.Length)
             Array.Resize(ref _tail, Math.Max(_length + bytes.Length, Math.Min(LineBytesMax, Math.Max(256, _tail.Length * 2))));
         bytes.CopyTo(_tail.AsSpan(_length));

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Text;
 using Hikyaku.Forward;
 using Hikyaku.Transfer.Delivery;
@@ -12,12 +11,13 @@ namespace Hikyaku.Transfer.Outputs;
 /// </summary>
 internal sealed class FileOutput : Output
 {
-    private const int ChunkBytes = 1 << 20;
-    private const int OpenFilesMax = 256;
-    private const int SpareMax = 64;
+    public const int OpenFilesMax = 256;
+    private const int SourcesMax = 16_384;
     private static readonly TimeSpan RetryTime = TimeSpan.FromSeconds(1);
 
     private readonly FileOutputSettings _settings;
+    private readonly string _pump;
+    private readonly FileGate _gate;
     private readonly LineFormat _format;
     private readonly TimeProvider _time;
     private readonly Action<string> _report;
@@ -26,6 +26,7 @@ internal sealed class FileOutput : Output
     private readonly Dictionary<LineSource, FileTarget> _bySource = [];
     private readonly FileTarget? _unified;
     private readonly FileChunk _chunk;
+    private readonly bool _sync;
     private bool _busy;
     private Task _retry = Task.CompletedTask;
     private string _problem = "";
@@ -33,15 +34,23 @@ internal sealed class FileOutput : Output
     private long _bytes;
     private long _repeats;
 
-    public FileOutput(FileOutputSettings settings, TimeZoneInfo zone, TimeProvider time, Action<string> report)
+    /// <param name="pump">The name of the pump it serves, with its log's.</param>
+    /// <param name="gate">Shared by all outputs with the same path.</param>
+    /// <param name="sync">A file is written through to the disk before it is closed.</param>
+    public FileOutput(FileOutputSettings settings, string pump, FileGate gate, bool sync, TimeZoneInfo zone, TimeProvider time, Action<string> report)
     {
         _settings = settings;
+        _pump = pump;
+        _gate = gate;
+        _sync = sync;
         _format = new LineFormat(settings.Format, settings.Time, zone);
         _time = time;
         _report = report;
         _chunk = new FileChunk(this);
         if (!settings.Path.Contains('{', StringComparison.Ordinal))
-            _unified = new FileTarget(Encoding.UTF8.GetBytes(settings.Path));
+            _unified = Target(settings.Path);
+        gate.Expect(pump);
+        gate.Join(this);
     }
 
     public override Chunk? TryBegin(ReadOnlySpan<byte> note)
@@ -56,21 +65,26 @@ internal sealed class FileOutput : Output
     public override void Deliver(Chunk chunk, ulong lowest)
     {
         if (!TryWrite())
+        {
             _retry = RetryAsync(_stop.Token);
+            _retry.CrashOnBug();
+        }
     }
+
+    public override void EndRepeating() => _gate.EndRepeating(_pump);
 
     public override void Free(Chunk chunk)
     {
         _lines += chunk.Lines;
         _bytes += chunk.Bytes;
         _busy = false;
-        if (_targets.Count > OpenFilesMax)
+        _gate.Exit(this);
+        if (_targets.Count > OpenFilesMax || _bySource.Count > SourcesMax)
             CloseAll();
     }
 
     public override void Sync()
     {
-        _unified?.Sync();
         foreach (var target in _targets.Values)
             target.Sync();
     }
@@ -83,16 +97,18 @@ internal sealed class FileOutput : Output
         await _stop.CancelAsync();
         await _retry;
         CloseAll();
-        _unified?.Dispose();
+        _gate.Leave(this);
         _stop.Dispose();
     }
 
     private void CloseAll()
     {
         foreach (var target in _targets.Values)
-            target.Dispose();
-        _targets.Clear();
+            target.Close();
         _bySource.Clear();
+        _targets.Clear();
+        if (_unified is not null)
+            _targets[_unified.Name] = _unified;
     }
 
     private bool TryWrite()
@@ -101,18 +117,19 @@ internal sealed class FileOutput : Output
         {
             foreach (var part in _chunk.Parts)
                 part.Write(this);
-            _chunk.Done = true;
-            if (_problem.Length > 0)
-                _report($"{_settings.Path}: writing again");
-            _problem = "";
-            Changed();
-            return true;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             Blame(e);
             return false;
         }
+
+        if (_problem.Length > 0)
+            _report($"{_settings.Path}: writing again");
+        _problem = "";
+        _chunk.Done = true;
+        Changed();
+        return true;
     }
 
     private async Task RetryAsync(CancellationToken cancel)
@@ -131,21 +148,6 @@ internal sealed class FileOutput : Output
         while (!TryWrite());
     }
 
-    private bool TryLocate(Part part)
-    {
-        try
-        {
-            part.Target.Refresh();
-            (part.Inode, part.Before) = (part.Target.Inode, part.Target.Length);
-            return true;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            Blame(e);
-            return false;
-        }
-    }
-
     private void Blame(Exception e)
     {
         if (!string.Equals(_problem, e.Message, StringComparison.Ordinal))
@@ -159,72 +161,129 @@ internal sealed class FileOutput : Output
             return _unified;
         if (_bySource.TryGetValue(source, out var target))
             return target;
-        var name = PathTemplate.Expand(_settings.Path, source);
-        if (!_targets.TryGetValue(name, out target))
-            _targets[name] = target = new FileTarget(Encoding.UTF8.GetBytes(name));
-        return _bySource[source] = target;
+        return _bySource[source] = Target(PathTemplate.Expand(_settings.Path, source));
     }
 
-    private void Format(ByteBuffer buffer, in Line line) => _format.Write(buffer, line);
+    private FileTarget Target(string name)
+    {
+        if (!_targets.TryGetValue(name, out var target))
+            _targets[name] = target = new FileTarget(Encoding.UTF8.GetBytes(name), _sync);
+        return target;
+    }
+
+    // Where lines go whose own file cannot be: a path through a file, a name that is too long.
+    private FileTarget Misplaced()
+    {
+        var fixedPart = _settings.Path[.._settings.Path.IndexOf('{', StringComparison.Ordinal)];
+        return Target(Path.Combine(Path.GetDirectoryName(fixedPart + "x") ?? "/", "misplaced.log"));
+    }
 
     /// <summary>The lines of one chunk for one file, and where that file ended before them.</summary>
-    private sealed class Part(FileTarget target, ByteBuffer bytes)
+    private sealed class Part
     {
-        public FileTarget Target => target;
-        public ByteBuffer Bytes => bytes;
-        public ulong Inode { get; set; }
-        public long Before { get; set; }
-
-        /// <summary>Set after a restart: the file may hold the first bytes of this part already.</summary>
-        public bool Repeated { get; set; }
-
         private int _written;
+
+        public FileTarget Target { get; private set; } = null!;
+        public ByteBuffer Bytes { get; } = new();
+        public ulong Inode { get; private set; }
+        public long Before { get; private set; }
+
+        // After a restart: the file may hold the first bytes of this part already.
+        private bool _repeated;
+
+        public void Begin(FileTarget target)
+        {
+            Target = target;
+            Bytes.Clear();
+            Inode = 0;
+            Before = 0;
+            _repeated = false;
+            _written = 0;
+        }
+
+        public void Repeat(ulong inode, long before)
+        {
+            Inode = inode;
+            Before = before;
+            _repeated = true;
+        }
+
+        /// <summary>Notes where the file ends. Throws IOException while that cannot be found out.</summary>
+        public void Locate(FileOutput output)
+        {
+            if (_repeated)
+                return;
+            try
+            {
+                Target.Refresh();
+            }
+            catch (MisplacedException e) when (output._unified is null)
+            {
+                var misplaced = output.Misplaced();
+                output._report($"{e.Message}; its lines go to {misplaced.Name}");
+                Target = misplaced;
+                Target.Refresh();
+            }
+
+            Inode = Target.Inode;
+            Before = Target.Length;
+        }
 
         public void Write(FileOutput output)
         {
-            if (Repeated)
+            if (_repeated)
             {
                 _written = Found(output);
-                Repeated = false;
+                _repeated = false;
                 if (_written > 0)
                     output._repeats++;
             }
 
-            target.Refresh();
-            var start = target.Length;
+            Target.Refresh();
+            var start = Target.Length;
             try
             {
-                target.Append(Bytes.Written[_written..]);
+                Target.Append(Bytes.Written[_written..]);
             }
             finally
             {
-                _written += (int)(target.Length - start);
+                _written += (int)(Target.Length - start);
             }
         }
 
-        // Bytes of this part that an earlier life of this process wrote.
+        // Bytes of this part that an earlier life of this process wrote: into the file it had noted, and, if that was moved
+        // away in between, into the one that took its place.
         private int Found(FileOutput output)
         {
-            var name = FindFile();
+            var name = FindNoted();
+            var found = name is null ? 0 : Match(name, Before, 0, output);
+            if (string.Equals(name, Target.Name, StringComparison.Ordinal))
+                return found;
+            found += Match(Target.Name, 0, found, output);
             if (name is null)
-            {
-                output._report($"{target.Name}: was moved away or removed while this program was not running; up to {Bytes.Length} bytes may stand in it twice");
-                return 0;
-            }
+                output._report($"{Target.Name}: was moved away or removed while this program was not running; up to {Bytes.Length - found} bytes may stand in it twice");
+            return found;
+        }
 
-            var there = new byte[Bytes.Length];
-            var count = FileTarget.Read(name, Before, there);
-            if (Bytes.Written[..count].SequenceEqual(there.AsSpan(0, count)))
+        private int Match(string name, long from, int skip, FileOutput output)
+        {
+            if (!File.Exists(name))
+                return 0;
+            var expected = Bytes.Written[skip..];
+            var there = new byte[expected.Length];
+            var count = FileTarget.Read(name, from, there);
+            if (expected[..count].SequenceEqual(there.AsSpan(0, count)))
                 return count;
-            output._report($"{name}: somebody else wrote to it at byte {Before}; up to {Bytes.Length} bytes may stand in it twice");
+            if (skip == 0 && from > 0)
+                output._report($"{name}: somebody else wrote to it at byte {from}; up to {expected.Length} bytes may stand in it twice");
             return 0;
         }
 
-        private string? FindFile()
+        private string? FindNoted()
         {
-            if (FileTarget.TryStat(target.Name, out var inode, out _) && inode == Inode)
-                return target.Name;
-            var directory = Path.GetDirectoryName(target.Name);
+            if (FileTarget.TryStat(Target.Name, out var inode, out _) && inode == Inode)
+                return Target.Name;
+            var directory = Path.GetDirectoryName(Target.Name);
             if (directory is null || !Directory.Exists(directory))
                 return null;
             // Renamed by a rotation in between: it still has its inode.
@@ -234,9 +293,12 @@ internal sealed class FileOutput : Output
 
     private sealed class FileChunk(FileOutput output) : Chunk
     {
+        private const int PackedBytes = 1 << 20;
+        private const int OverfullBytes = 8 << 20;
+
         private readonly List<Part> _parts = [];
         private readonly Dictionary<FileTarget, Part> _byTarget = [];
-        private readonly Stack<ByteBuffer> _spare = new(); // grown once: a chunk's worth of new memory per chunk would cost more than its lines
+        private readonly Stack<Part> _spare = new();
         private readonly Dictionary<string, (ulong Inode, long Length)> _journaled = new(StringComparer.Ordinal);
         private Part? _last;
         private LineSource? _lastSource;
@@ -244,7 +306,9 @@ internal sealed class FileOutput : Output
 
         public IReadOnlyList<Part> Parts => _parts;
 
-        public override bool IsFull => _packed >= ChunkBytes;
+        public override bool IsFull => _packed >= PackedBytes;
+
+        public override bool IsOverfull => _packed >= OverfullBytes;
 
         public void Begin(ReadOnlySpan<byte> note)
         {
@@ -254,9 +318,8 @@ internal sealed class FileOutput : Output
             _lastSource = null;
             foreach (var part in _parts)
             {
-                part.Bytes.Clear(keep: 2 * ChunkBytes / _parts.Count);
-                if (_spare.Count < SpareMax)
-                    _spare.Push(part.Bytes);
+                if (part.Bytes.Length <= OverfullBytes && _spare.Count < OpenFilesMax)
+                    _spare.Push(part);
             }
 
             _parts.Clear();
@@ -270,39 +333,51 @@ internal sealed class FileOutput : Output
 
         public override bool TryWriteNote(ByteBuffer target)
         {
-            foreach (var part in _parts)
+            if (!output._gate.TryEnter(output))
+                return false;
+            try
             {
-                if (part.Inode == 0 && !output.TryLocate(part))
-                    return false;
-                MessagePackWriter.WriteBinary(target, part.Target.Path);
-                MessagePackWriter.WriteUnsigned(target, part.Inode);
-                MessagePackWriter.WriteUnsigned(target, (ulong)part.Before);
-            }
+                foreach (var part in _parts)
+                {
+                    part.Locate(output);
+                    MessagePackWriter.WriteBinary(target, part.Target.Path);
+                    MessagePackWriter.WriteUnsigned(target, part.Inode);
+                    MessagePackWriter.WriteUnsigned(target, (ulong)part.Before);
+                    if (_parts.Count > OpenFilesMax)
+                        part.Target.Close();
+                }
 
-            return true;
+                return true;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                output.Blame(e);
+                output._gate.Exit(output);
+                return false;
+            }
         }
 
         protected override void Pack(in Line line)
         {
             var part = ReferenceEquals(line.Source, _lastSource) ? _last! : PartOf(line.Source);
             var before = part.Bytes.Length;
-            output.Format(part.Bytes, line);
+            output._format.Write(part.Bytes, line);
             _packed += part.Bytes.Length - before;
         }
 
         private Part PartOf(LineSource source)
         {
             var target = output.TargetOf(source);
+            if (_journaled.Count > 0 && !_journaled.ContainsKey(target.Name) && output._unified is null)
+                target = output.Misplaced(); // the only other place the journaled attempt can have chosen
             if (!_byTarget.TryGetValue(target, out var part))
             {
-                part = new Part(target, _spare.TryPop(out var spare) ? spare : new ByteBuffer());
+                part = _spare.TryPop(out var spare) ? spare : new Part();
+                part.Begin(target);
                 _byTarget.Add(target, part);
                 _parts.Add(part);
                 if (_journaled.TryGetValue(target.Name, out var at))
-                {
-                    (part.Inode, part.Before) = at;
-                    part.Repeated = true;
-                }
+                    part.Repeat(at.Inode, at.Length);
             }
 
             _lastSource = source;

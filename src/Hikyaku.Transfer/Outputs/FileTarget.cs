@@ -4,13 +4,18 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Hikyaku.Transfer.Outputs;
 
+/// <summary>The name itself is the fault: no waiting will make this path a file.</summary>
+internal sealed class MisplacedException(string message) : IOException(message);
+
 /// <summary>One output file, open for appending. Its inode tells whether somebody moved it away.</summary>
-internal sealed partial class FileTarget : IDisposable
+internal sealed partial class FileTarget
 {
+    private readonly bool _syncOnClose;
     private SafeFileHandle? _handle;
 
-    public FileTarget(byte[] path)
+    public FileTarget(byte[] path, bool syncOnClose)
     {
+        _syncOnClose = syncOnClose;
         Path = path;
         Name = Encoding.UTF8.GetString(path);
     }
@@ -22,22 +27,22 @@ internal sealed partial class FileTarget : IDisposable
     /// <summary>Bytes in the file, all of them ours or found there.</summary>
     public long Length { get; private set; }
 
-    /// <summary>Opens the file, again if the name stands for another file by now. Throws IOException or UnauthorizedAccessException.</summary>
+    /// <summary>
+    /// Opens the file, again if the name stands for another file by now, and looks how long it is. Throws IOException or
+    /// UnauthorizedAccessException; <see cref="MisplacedException"/> if the name can be no file.
+    /// </summary>
     public void Refresh()
     {
-        if (_handle is not null && TryStat(Name, out var inode, out _) && inode == Inode)
-            return;
-        Dispose();
-        var directory = System.IO.Path.GetDirectoryName(Name);
-        if (!string.IsNullOrEmpty(directory) && !Directory.Exists(directory))
-            Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute);
-        var fd = Open(Path0(), OWronly | OCreat | OAppend | OCloexec | ONoctty, 0x1A0); // 0640
-        if (fd < 0)
-            throw Failure("cannot be opened");
-        _handle = new SafeFileHandle(fd, ownsHandle: true);
-        if (!TryStat(Name, out inode, out var length))
-            throw new IOException($"{Name}: vanished while it was opened");
-        Inode = inode;
+        if (_handle is null || !TryStat(Name, out var inode, out var length) || inode != Inode)
+        {
+            Close();
+            _handle = Open();
+            if (!TryStat(Name, out inode, out length))
+                throw new IOException($"{Name}: vanished while it was opened");
+            Inode = inode;
+        }
+
+        // Somebody may have truncated it since.
         Length = length;
     }
 
@@ -91,13 +96,45 @@ internal sealed partial class FileTarget : IDisposable
         return true;
     }
 
-    public void Dispose()
+    public void Close()
     {
+        if (_syncOnClose)
+            Sync();
         _handle?.Dispose();
         _handle = null;
     }
 
-    private byte[] Path0() => [.. Path, 0];
+    private SafeFileHandle Open()
+    {
+        var directory = System.IO.Path.GetDirectoryName(Name);
+        if (!string.IsNullOrEmpty(directory) && !Directory.Exists(directory))
+        {
+            try
+            {
+                Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute);
+            }
+            catch (IOException e) when (AncestorIsFile(directory) || e is PathTooLongException)
+            {
+                throw new MisplacedException($"{Name}: {e.Message}");
+            }
+        }
+
+        var fd = Open([.. Path, 0], OWronly | OCreat | OAppend | OCloexec | ONoctty, 0x1A0); // 0640
+        if (fd >= 0)
+            return new SafeFileHandle(fd, ownsHandle: true);
+        throw Marshal.GetLastPInvokeError() is Enotdir or Eisdir or Enametoolong ? new MisplacedException(Failure("cannot be opened").Message) : Failure("cannot be opened");
+    }
+
+    private static bool AncestorIsFile(string directory)
+    {
+        for (var at = directory; !string.IsNullOrEmpty(at); at = System.IO.Path.GetDirectoryName(at))
+        {
+            if (File.Exists(at))
+                return true;
+        }
+
+        return false;
+    }
 
     private IOException Failure(string what)
     {
@@ -105,7 +142,7 @@ internal sealed partial class FileTarget : IDisposable
         return new IOException($"{Name}: {what}: {Marshal.GetPInvokeErrorMessage(error)}", error);
     }
 
-    private const int OWronly = 1, OCreat = 0x40, ONoctty = 0x100, OAppend = 0x400, OCloexec = 0x80000, Eintr = 4, AtFdcwd = -100;
+    private const int OWronly = 1, OCreat = 0x40, ONoctty = 0x100, OAppend = 0x400, OCloexec = 0x80000, Eintr = 4, Enotdir = 20, Eisdir = 21, Enametoolong = 36, AtFdcwd = -100;
     private const uint StatxBasic = 0x7ff;
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true)]

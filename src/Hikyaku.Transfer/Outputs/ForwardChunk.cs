@@ -9,6 +9,8 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
 {
     private const int PackedBytes = 256 << 10;
     private const int LinesMax = 16_384;
+    private const int OverfullBytes = 8 << 20;
+    private const int SpareBytes = 1 << 20;
 
     private readonly ChunkWriter _writer = new();
     private readonly Dictionary<LineSource, int> _common = [];
@@ -22,6 +24,8 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
     public ReadOnlyMemory<byte> Message { get; private set; }
 
     public override bool IsFull => _writer.Length >= PackedBytes || Lines >= LinesMax;
+
+    public override bool IsOverfull => _writer.Length >= OverfullBytes;
 
     public void Begin(Receiver receiver)
     {
@@ -41,8 +45,19 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
         Message = _writer.Finish(new ChunkOptions { Id = id, Origin = output.Origin, Route = output.Route, Number = Number, Done = lowest });
     }
 
+    /// <summary>False for one that grew by a huge line and should not be kept for reuse.</summary>
+    public bool IsWorthKeeping => _writer.Length <= SpareBytes;
+
     public override bool TryWriteNote(ByteBuffer target)
     {
+        // Begun while the line was not there yet: its server may be gone by now.
+        if (!Receiver.HasRoom)
+        {
+            if (output.Choose() is not { } other || (_compact && !other.TakesCompact))
+                return false;
+            Receiver = other;
+        }
+
         MessagePackWriter.WriteText(target, Receiver.NameBytes);
         return true;
     }

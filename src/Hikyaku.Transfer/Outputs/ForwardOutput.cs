@@ -44,7 +44,11 @@ internal sealed class ForwardOutput : Output
         message.Receiver.Send(message);
     }
 
-    public override void Free(Chunk chunk) => _spare.Push((ForwardChunk)chunk);
+    public override void Free(Chunk chunk)
+    {
+        if (chunk is ForwardChunk { IsWorthKeeping: true } spare)
+            _spare.Push(spare);
+    }
 
     public override IReadOnlyList<ReceiverStatus> Status() => [.. _receivers.Select(static r => r.Status())];
 
@@ -54,7 +58,8 @@ internal sealed class ForwardOutput : Output
             await receiver.DisposeAsync();
     }
 
-    private Receiver? Choose()
+    /// <summary>A server with room; null when there is none.</summary>
+    public Receiver? Choose()
     {
         Receiver? best = null;
         var seen = 0;

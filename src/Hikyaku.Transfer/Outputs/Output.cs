@@ -20,6 +20,11 @@ internal abstract class Output : IAsyncDisposable
     /// <summary>Starts to deliver. <paramref name="lowest"/> is the lowest number that is not acknowledged yet.</summary>
     public abstract void Deliver(Chunk chunk, ulong lowest);
 
+    /// <summary>Every chunk that the journal held has been begun again; from now on all are new.</summary>
+    public virtual void EndRepeating()
+    {
+    }
+
     /// <summary>Takes a chunk back that is done, or was begun and never delivered.</summary>
     public abstract void Free(Chunk chunk);
 

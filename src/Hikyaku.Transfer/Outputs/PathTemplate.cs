@@ -5,7 +5,7 @@ namespace Hikyaku.Transfer.Outputs;
 
 /// <summary>
 /// A file name with {host}, {path} and {file} in it. What stands for them comes from other hosts and is not trusted: no
-/// component may be "..", start the path anew, or hide itself.
+/// component may be "..", or start the path anew.
 /// </summary>
 internal static class PathTemplate
 {

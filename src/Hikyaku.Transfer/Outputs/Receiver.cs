@@ -13,7 +13,9 @@ internal delegate ValueTask<Stream> Dial(string server, CancellationToken cancel
 /// </summary>
 internal sealed class Receiver : IAsyncDisposable
 {
+    private const string NotYet = "nothing acknowledged yet";
     private const int InFlightMax = 16;
+    private const int SliceBytes = 256 << 10;
     private const long BytesMax = 8 << 20;
     private static readonly TimeSpan DialTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan AcknowledgeTime = TimeSpan.FromSeconds(30);
@@ -34,8 +36,9 @@ internal sealed class Receiver : IAsyncDisposable
     private long _inFlightBytes;
     private ForwardConnection? _connection;
     private bool _connected;
+    private bool _proven; // this connection has brought an acknowledgement
     private bool _compact;
-    private string _problem = "not connected yet";
+    private string _problem = NotYet;
     private long _lines, _bytes, _repeats;
     private long _progress;
 
@@ -49,6 +52,7 @@ internal sealed class Receiver : IAsyncDisposable
         _report = report;
         _signal = new WakeSignal(time);
         _run = Task.Run(RunAsync);
+        _run.CrashOnBug();
     }
 
     public byte[] NameBytes { get; }
@@ -70,7 +74,7 @@ internal sealed class Receiver : IAsyncDisposable
         get
         {
             lock (_lock)
-                return _connected && _inFlight.Count < InFlightMax && _inFlightBytes < BytesMax;
+                return _connected && _inFlight.Count < (_proven ? InFlightMax : 1) && _inFlightBytes < BytesMax;
         }
     }
 
@@ -133,13 +137,13 @@ internal sealed class Receiver : IAsyncDisposable
         }
     }
 
-    // Returns whether the connection had been up.
+    // Returns whether the connection had been of any use.
     private bool Disconnect(string reason)
     {
         lock (_lock)
         {
-            var was = _connected;
-            _connected = false;
+            var was = _proven;
+            _connected = _proven = false;
             _unsent = 0;
             if (was || !string.Equals(_problem, reason, StringComparison.Ordinal))
                 _report($"{_name}: {reason}; lines wait in the log, trying again");
@@ -159,10 +163,8 @@ internal sealed class Receiver : IAsyncDisposable
         _ = connection.Closed.ContinueWith(_ => _signal.Pulse(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         lock (_lock)
         {
-            if (!_connected && !string.Equals(_problem, "not connected yet", StringComparison.Ordinal))
-                _report($"{_name}: connected");
             _connected = true;
-            _problem = "";
+            _compact = false;
             _progress = _time.GetTimestamp();
             _repeats += _inFlight.Count;
         }
@@ -180,19 +182,25 @@ internal sealed class Receiver : IAsyncDisposable
         throw new IOException(await connection.Closed);
     }
 
-    // A peer that stops reading blocks the send for ever; waiting as long as for an acknowledgement is enough.
+    // A peer that stops reading blocks the send for ever; waiting as long as for an acknowledgement, per slice, is enough.
     private async ValueTask SendAsync(ForwardConnection connection, ReadOnlyMemory<byte> message, CancellationToken cancel)
     {
-        var sending = connection.SendAsync(message, cancel);
-        if (sending.IsCompletedSuccessfully)
-            return;
-        try
+        for (var left = message; !left.IsEmpty; left = left[Math.Min(left.Length, SliceBytes)..])
         {
-            await sending.AsTask().WaitAsync(AcknowledgeTime, _time, cancel);
-        }
-        catch (TimeoutException e)
-        {
-            throw new IOException($"the server has not taken any bytes for {AcknowledgeTime.TotalSeconds} s", e);
+            var sending = connection.SendAsync(left[..Math.Min(left.Length, SliceBytes)], cancel);
+            if (sending.IsCompletedSuccessfully)
+                continue;
+            try
+            {
+                await sending.AsTask().WaitAsync(AcknowledgeTime, _time, cancel);
+            }
+            catch (TimeoutException e)
+            {
+                throw new IOException($"the server has not taken any bytes for {AcknowledgeTime.TotalSeconds} s", e);
+            }
+
+            lock (_lock)
+                _progress = _time.GetTimestamp();
         }
     }
 
@@ -240,6 +248,10 @@ internal sealed class Receiver : IAsyncDisposable
             _lines += chunk.Lines;
             _bytes += chunk.Bytes;
             _progress = _time.GetTimestamp();
+            if (!_proven && _problem.Length > 0 && _problem != NotYet)
+                _report($"{_name}: takes lines again");
+            _proven = true;
+            _problem = "";
             chunk.Done = true;
         }
 

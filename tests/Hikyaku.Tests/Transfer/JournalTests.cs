@@ -1,4 +1,5 @@
 using Hikyaku.Forward;
+using Hikyaku.Log;
 using Hikyaku.Transfer.Delivery;
 using Hikyaku.Transfer.Lines;
 using Xunit;
@@ -25,8 +26,8 @@ public sealed class JournalTests : IDisposable
         journal.Append(new Written(first + 2, 20, 30), "c"u8);
         // No dispose: a kill.
         var again = Load();
-        Assert.Equal((10UL, first + 1), (again.Base.Position, again.Base.NextNumber));
-        Assert.Equal([(first + 1, 10UL, 20UL, (byte)'b'), (first + 2, 20UL, 30UL, (byte)'c')], again.Open.Select(static c => (c.Number, c.From, c.To, c.Note[0])));
+        Assert.Equal((At(10), first + 1), (again.Base.Position, again.Base.NextNumber));
+        Assert.Equal([(first + 1, At(10), At(20), (byte)'b'), (first + 2, At(20), At(30), (byte)'c')], again.Open.Select(static c => (c.Number, c.From, c.To, c.Note[0])));
         Assert.Equal("tail"u8.ToArray(), again.Base.Tails);
         Assert.Equal(3, again.Base.Lines);
     }
@@ -68,8 +69,8 @@ public sealed class JournalTests : IDisposable
         journal.Acknowledge(first);
         journal.Flush();
         SpinWait.SpinUntil(() => TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() > (long)(first >> 16));
-        var other = Journal.Load(PathOf, _log, Guid.NewGuid(), sync: false, TimeProvider.System, _reports.Add);
-        Assert.Equal(10UL, other.Base.Position);
+        var other = Journal.Load(PathOf, PathOf + ".cursor", _log, Guid.NewGuid(), sync: false, TimeProvider.System, _reports.Add);
+        Assert.Equal(At(10), other.Base.Position);
         Assert.True(other.Base.NextNumber > first + 1);
         Assert.Empty(other.Open);
     }
@@ -79,9 +80,63 @@ public sealed class JournalTests : IDisposable
     {
         var journal = Load();
         journal.Append(new Written(journal.Base.NextNumber, 1, 10), "a"u8);
-        var other = Journal.Load(PathOf, Guid.NewGuid(), _boot, sync: false, TimeProvider.System, _reports.Add);
-        Assert.Equal(0UL, other.Base.Position);
+        var other = Journal.Load(PathOf, PathOf + ".cursor", Guid.NewGuid(), _boot, sync: false, TimeProvider.System, _reports.Add);
+        Assert.Equal(LogPosition.Start, other.Base.Position);
         Assert.Contains("another log", Assert.Single(_reports), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_chunk_that_makes_the_journal_too_long_is_in_the_new_one()
+    {
+        var journal = Load();
+        var first = journal.Base.NextNumber;
+        var note = new byte[300_000];
+        for (ulong i = 0; i < 12; i++)
+        {
+            journal.Append(new Written(first + i, i + 1, i + 2), note);
+            // A kill right after any chunk: it must be there.
+            Assert.Equal(first + i, Load().Open.Last().Number);
+            journal = Load();
+            if (i >= 1)
+                journal.Acknowledge(first + i - 1);
+        }
+    }
+
+    [Fact]
+    public void Chunks_delivered_out_of_order_are_not_delivered_again()
+    {
+        var journal = Load();
+        var first = journal.Base.NextNumber;
+        for (ulong i = 0; i < 5; i++)
+            journal.Append(new Written(first + i, i + 1, i + 2), []);
+        journal.Acknowledge(first + 3);
+        journal.Acknowledge(first + 1);
+        journal.Flush();
+        var again = Load();
+        Assert.Equal(LogPosition.Start, again.Base.Position);
+        Assert.Equal([false, true, false, true, false], again.Open.Select(static c => c.Acknowledged));
+        again.Acknowledge(first);
+        Assert.Equal(At(3), again.Base.Position);
+        Assert.Equal(first + 2, again.Lowest);
+    }
+
+    [Fact]
+    public void A_lost_journal_goes_on_at_the_cursor_and_says_so()
+    {
+        Cursor.Write(PathOf + ".cursor", 77);
+        Assert.Equal(At(77), Load().Base.Position);
+        Assert.Contains("cursor", Assert.Single(_reports), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_clock_that_went_back_does_not_bring_old_numbers()
+    {
+        var journal = Load();
+        var first = journal.Base.NextNumber;
+        journal.Append(new Written(first, 1, 2), []);
+        var past = new Stopped(TimeProvider.System.GetUtcNow().AddDays(-30));
+        var other = Journal.Load(PathOf, PathOf + ".cursor", _log, Guid.NewGuid(), sync: false, past, _reports.Add);
+        Assert.True(other.Base.NextNumber > first);
     }
 
     [Fact]
@@ -101,18 +156,25 @@ public sealed class JournalTests : IDisposable
         Assert.True(new FileInfo(PathOf).Length <= 4 << 20);
         var again = Load();
         Assert.Equal(3, again.Open.Count);
-        Assert.Equal(chunks - 2UL, again.Base.Position);
+        Assert.Equal(At(chunks - 2UL), again.Base.Position);
     }
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
-    private Journal Load() => Journal.Load(PathOf, _log, _boot, sync: false, TimeProvider.System, _reports.Add);
+    private static LogPosition At(ulong record) => new(record, 0);
+
+    private Journal Load() => Journal.Load(PathOf, PathOf + ".cursor", _log, _boot, sync: false, TimeProvider.System, _reports.Add);
+
+    private sealed class Stopped(DateTimeOffset now) : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => now;
+    }
 
     private sealed class Written : Chunk
     {
         public Written(ulong number, ulong from, ulong to)
         {
-            (Number, From, To) = (number, from, to);
+            (Number, From, To) = (number, At(from), At(to));
             Tails.Append("tail"u8);
             var source = new LineSource([], [], 0, 0);
             for (var i = 0; i < 3; i++)
@@ -120,6 +182,8 @@ public sealed class JournalTests : IDisposable
         }
 
         public override bool IsFull => false;
+
+        public override bool IsOverfull => false;
 
         public override bool TryWriteNote(ByteBuffer target) => true;
 

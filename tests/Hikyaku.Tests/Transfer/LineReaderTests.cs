@@ -20,13 +20,13 @@ public sealed class LineReaderTests : IDisposable
         var to = log.Log.NextSequence;
         log.Write("a", 1, "the next chunk's\n");
         using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), _ => { });
-        reader.Seek(1, []);
+        reader.Seek(LogPosition.Start, []);
         var chunk = new SmallChunk();
 
-        reader.Fill(chunk, to);
+        reader.Fill(chunk, new LogPosition(to, 0));
 
         Assert.Equal(10, chunk.Lines);
-        Assert.Equal(to, reader.Position);
+        Assert.Equal(new LogPosition(to, 0), reader.Position);
     }
 
     [Fact]
@@ -36,12 +36,48 @@ public sealed class LineReaderTests : IDisposable
         for (var i = 0; i < 10; i++)
             log.Write("a", 1, "line\n");
         using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), _ => { });
-        reader.Seek(1, []);
+        reader.Seek(LogPosition.Start, []);
         var chunk = new SmallChunk();
 
-        reader.Fill(chunk, 0);
+        reader.Fill(chunk, null);
 
         Assert.Equal(3, chunk.Lines);
+    }
+
+    [Fact]
+    public void A_record_may_be_divided_and_each_part_be_read_again()
+    {
+        using var log = new WrittenLog(WrittenLog.MakeBell(), Path.Combine(_root, "log"), new LogOptions { SegmentBytes = 256 << 10, CursorDirectory = _root, Cursors = ["route"] });
+        log.Write("a", 1, "0");
+        log.Write("a", 1, "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12");
+        log.Write("a", 1, "13\n");
+        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), _ => { });
+        reader.Seek(LogPosition.Start, []);
+        var parts = new List<(LogPosition From, LogPosition To, string Lines, byte[] Before)>();
+        var tails = new ByteBuffer();
+        while (true)
+        {
+            var chunk = new SmallChunk();
+            var (from, before) = (reader.Position, tails.Written.ToArray());
+            if (!reader.Fill(chunk, null))
+                break;
+            tails.Clear();
+            reader.SaveTails(tails);
+            parts.Add((from, reader.Position, chunk.Text, before));
+        }
+
+        Assert.Equal(["01 2 3 4 5", "6 7 8 9 10", "11 1213"], parts.Select(static p => p.Lines));
+        foreach (var part in parts)
+        {
+            using var again = new LineReader(log.Storage, "agent", new PathMatch([]), _ => { });
+            again.Seek(part.From, part.Before);
+            var chunk = new SmallChunk();
+            while (again.Position < part.To && again.Fill(chunk, part.To))
+            {
+            }
+
+            Assert.Equal((part.Lines, part.To), (chunk.Text, again.Position));
+        }
     }
 
     public void Dispose() => Directory.Delete(_root, recursive: true);
@@ -50,10 +86,12 @@ public sealed class LineReaderTests : IDisposable
     {
         public override bool IsFull => Lines >= 3;
 
+        public override bool IsOverfull => Lines >= 5;
+
         public override bool TryWriteNote(ByteBuffer target) => true;
 
-        protected override void Pack(in Line line)
-        {
-        }
+        public string Text { get; private set; } = "";
+
+        protected override void Pack(in Line line) => Text = (Text + " " + System.Text.Encoding.UTF8.GetString(line.Text)).Trim();
     }
 }

@@ -16,6 +16,7 @@ public sealed class StreetTests : IAsyncDisposable
     private readonly ConcurrentQueue<string> _reports = new();
     private readonly int _port = FreePort();
     private readonly int _bell = WrittenLog.MakeBell();
+    private readonly int _otherBell = WrittenLog.MakeBell();
 
     private string OutputPath => Path.Combine(_root, "out", "all.log");
 
@@ -159,6 +160,83 @@ public sealed class StreetTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Logs_with_the_same_route_name_do_not_take_each_other_for_repetitions()
+    {
+        using var web = Mount();
+        using var other = new WrittenLog(_otherBell, Path.Combine(_root, "agent", "logs", "mail"), new LogOptions { SegmentBytes = 256 << 10 });
+        await using var collector = Collector("%F %L");
+        var sending = AgentSettings();
+        await using var agent = new Running(sending with { Mounts = [.. sending.Mounts, new MountLog("mail", _otherBell, CommitLevel.Process)] });
+        var expected = new List<string>();
+        for (var i = 0; i < 200; i++)
+        {
+            web.Write("w", 1, $"{i}\n");
+            other.Write("m", 1, $"{i}\n");
+            expected.Add($"w {i}");
+            expected.Add($"m {i}");
+            if (i % 10 == 0)
+                await Until(() => Lines().Count == expected.Count);
+        }
+
+        await Until(() => Lines().Count >= expected.Count);
+        Assert.Equal(expected.Order(StringComparer.Ordinal), Lines().Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_record_of_very_many_lines_is_carried_in_several_chunks()
+    {
+        using var log = Mount();
+        var collector = Collector("%L");
+        var agent = Agent();
+        var bytes = new byte[1 << 20];
+        bytes.AsSpan().Fill((byte)'\n');
+        log.Write("a", 1, "x");
+        log.Write("a", 1, bytes);
+        log.Write("a", 1, "y\n");
+        await Until(() => Output().Length > 100_000);
+        // In the middle of it both sides are started again.
+        await agent.DisposeAsync();
+        await collector.DisposeAsync();
+        await using var collectorAgain = Collector("%L");
+        await using var agentAgain = Agent();
+        await Until(() => Output().Length >= bytes.Length + 3);
+        Assert.Equal("x" + new string('\n', bytes.Length) + "y\n", Encoding.UTF8.GetString(Output()));
+    }
+
+    [Fact]
+    public async Task A_name_that_can_be_no_file_stops_nobody()
+    {
+        using var log = Mount();
+        await using var collector = Collector("%L", Path.Combine(_root, "out", "{path}"));
+        await using var agent = Agent();
+        log.Write("a", 1, "file\n");
+        await Until(() => File.Exists(Path.Combine(_root, "out/a")));
+        log.Write("a/b", 2, "below a file\n");
+        log.Write("c", 3, "next\n");
+        await Until(() => File.Exists(Path.Combine(_root, "out/c")) && File.ReadAllText(Path.Combine(_root, "out/c")) == "next\n");
+        Assert.Equal("below a file\n", File.ReadAllText(Path.Combine(_root, "out/misplaced.log")));
+        Assert.Contains(_reports, static r => r.Contains("misplaced.log", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_file_truncated_by_others_gets_its_lines_once()
+    {
+        using var log = Mount();
+        var collector = Collector("%L");
+        await using var agent = Agent();
+        log.Write("a", 1, "one\n");
+        await Expect("one\n");
+        File.WriteAllText(OutputPath, "");
+        log.Write("a", 1, "two\n");
+        await Expect("two\n");
+        await collector.DisposeAsync();
+        collector = Collector("%L");
+        log.Write("a", 1, "three\n");
+        await Expect("two\nthree\n");
+        await collector.DisposeAsync();
+    }
+
+    [Fact]
     public async Task One_file_per_source_stays_below_its_directory()
     {
         using var log = Mount();
@@ -182,17 +260,21 @@ public sealed class StreetTests : IAsyncDisposable
         SegmentBytes = 256 << 10,
         QuotaBytes = quota,
         CursorDirectory = Path.Combine(_root, "agent", "cursors", "web"),
-        Cursors = ["route"],
+        Cursors = ["route-forward"],
     });
 
-    private Running Agent(params string[] match) => new(new TransferSettings
+    private Running Agent(params string[] match) => new(AgentSettings(match));
+
+    private List<string> Lines() => [.. Encoding.UTF8.GetString(Output()).Split('\n', StringSplitOptions.RemoveEmptyEntries)];
+
+    private TransferSettings AgentSettings(params string[] match) => new()
     {
         Host = "agent",
         StateDirectory = Path.Combine(_root, "agent"),
         Mounts = [new MountLog("web", _bell, CommitLevel.Process)],
         Routes = [new RouteSettings("route") { Match = match, Forward = new ForwardOutputSettings([$"127.0.0.1:{_port}"]) }],
         Report = _reports.Enqueue,
-    });
+    };
 
     private Running Collector(string format, string? path = null) => new(new TransferSettings
     {
@@ -222,11 +304,22 @@ public sealed class StreetTests : IAsyncDisposable
         }
     }
 
+    // Below the ports that outgoing connections take, so that nobody has it by the time it is bound again.
     private static int FreePort()
     {
-        using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
-        listener.Start();
-        return ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
+        for (var port = Random.Shared.Next(12_000, 30_000); ; port++)
+        {
+            try
+            {
+                using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, port);
+                listener.Start();
+                return port;
+            }
+            catch (System.Net.Sockets.SocketException)
+            {
+                // Taken; the next one.
+            }
+        }
     }
 
     private sealed class Running : IAsyncDisposable

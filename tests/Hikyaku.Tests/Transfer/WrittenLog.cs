@@ -13,6 +13,7 @@ internal sealed partial class WrittenLog : IDisposable
     private readonly Dictionary<string, ulong> _sources = [];
     private readonly HashSet<string> _stated = [];
     private readonly byte[] _head = new byte[256];
+    private string? _appending;
     private long _time = 1_700_000_000_000_000_000;
 
     public WrittenLog(int bell, string directory, LogOptions options)
@@ -21,7 +22,12 @@ internal sealed partial class WrittenLog : IDisposable
         Directory.CreateDirectory(directory);
         Storage = new FileLogStorage(directory);
         _log = LogWriter.Open(Storage, options);
-        _log.SegmentOpened = _ => _stated.Clear();
+        _log.SegmentOpened = _ =>
+        {
+            _stated.Clear();
+            if (_appending is { } path)
+                State(path);
+        };
     }
 
     public FileLogStorage Storage { get; }
@@ -33,14 +39,18 @@ internal sealed partial class WrittenLog : IDisposable
     {
         var source = State(path);
         var length = WriteRecord.WriteHead(_head, source, handle, 0, _time++, _log.NextSequence, 1000, pid);
+        _appending = path;
         Assert.True(_log.TryAppend(RecordKind.Write, _head.AsSpan(0, length), data, out _));
+        _appending = null;
         Ring();
     }
 
     public void Close(string path, ulong handle)
     {
         var length = CloseRecord.WriteHead(_head, State(path), handle, _time++);
+        _appending = path;
         Assert.True(_log.TryAppend(RecordKind.Close, _head.AsSpan(0, length), [], out _));
+        _appending = null;
         Ring();
     }
 
@@ -64,9 +74,11 @@ internal sealed partial class WrittenLog : IDisposable
     {
         if (_sources.TryGetValue(path, out var id) && _stated.Contains(path))
             return id;
+        _appending = null;
         var bytes = Encoding.UTF8.GetBytes(path);
-        var length = SourceRecord.WriteHead(_head, id, bytes.Length);
-        Assert.True(_log.TryAppend(RecordKind.Source, _head.AsSpan(0, length), bytes, out var sequence));
+        var head = new byte[SourceRecord.HeadBytes];
+        SourceRecord.WriteHead(head, id, bytes.Length);
+        Assert.True(_log.TryAppend(RecordKind.Source, head, bytes, out var sequence));
         _stated.Add(path);
         return _sources[path] = id == 0 ? sequence : id;
     }
