@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using Hikyaku.Config;
 using Hikyaku.Fuse;
 using Hikyaku.Log;
+using Hikyaku.Supervision;
 
 namespace Hikyaku.Commands;
 
@@ -14,7 +15,10 @@ internal static class CommandLine
         var root = Create();
         var result = root.Parse(AsMountHelper(args, root));
         if (result.Errors.Count is 0)
+        {
+            ChildProcess.KeepFromChildren();
             return result.Invoke();
+        }
         foreach (var error in result.Errors)
             Console.Error.WriteLine($"hikyaku: {error.Message}");
         Console.Error.WriteLine($"hikyaku: see hikyaku {string.Concat(CommandPath(result.CommandResult))}--help");

@@ -94,7 +94,7 @@ internal static class TryCommand
         Console.WriteLine($"   for example           echo hello >> {place.MountPoint}/hello.log");
         Console.WriteLine($"Every line arrives in    {place.Output}");
         Console.WriteLine("Ctrl-C ends it and removes everything. Lines as they arrive, with the time from write(2) to the file:");
-        var end = signals.NextAsync();
+        var end = signals.ComeAsync();
         while (!end.IsCompleted)
         {
             // Also a hang-up of the terminal ends it.

@@ -65,6 +65,9 @@ internal sealed class TryFolder(string path)
     // What an earlier one left that was killed.
     private void TakeOver()
     {
+        // In /tmp anybody may have made it, to have us remove what they like.
+        if (!IsOurs())
+            throw new CommandException(ExitCode.Usage, $"{path} belongs to somebody else; give another folder with --folder");
         if (!File.Exists(MountFile) || !File.Exists(CollectorFile))
             throw new CommandException(ExitCode.Usage, $"{path} exists and is not of 'hikyaku try'; give another folder with --folder");
         if (StateLock.Holder(MountState) is { } pid || StateLock.Holder(CollectorState) is { } other && (pid = other) > 0)
@@ -72,5 +75,12 @@ internal sealed class TryFolder(string path)
         if (MountTable.Find(MountPoint) is { IsFuse: true })
             FuseMount.UnmountLazily(MountPoint);
         Directory.Delete(path, recursive: true);
+    }
+
+    private unsafe bool IsOurs()
+    {
+        const int StatXUidOffset = 20;
+        var result = stackalloc byte[Libc.StatXBytes];
+        return Libc.StatX(Libc.AT_FDCWD, path, Libc.AT_SYMLINK_NOFOLLOW, Libc.STATX_UID, result) is 0 && *(uint*)(result + StatXUidOffset) == Libc.GetEUid();
     }
 }

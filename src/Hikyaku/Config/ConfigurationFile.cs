@@ -28,7 +28,11 @@ internal static class ConfigurationFile
         problems.ThrowIfAny();
         if (!foreign && mountPoint is not null && settings.Mounts.All(m => m.At != mountPoint))
             throw new ConfigurationException($"{path}: no mount of this file is at {mountPoint}; it has {(settings.Mounts.Count is 0 ? "none" : string.Join(", ", settings.Mounts.Select(m => m.At)))}");
-        return settings;
+        foreach (var mount in settings.Mounts.Where(m => m.At is not ""))
+            foreach (var (place, what) in new[] { (full, "the configuration file"), (settings.State, "the state directory"), (Environment.ProcessPath ?? "", "the program"), (AppContext.BaseDirectory, "the program's directory") })
+                if (place is not "" && RealPath.IsWithin(place, mount.At))
+                    throw new ConfigurationException($"{path}: {what} {place} lies in mount {mount.Name} ({mount.At}); it must be outside of every mount");
+        return settings with { Text = text };
     }
 
     private static string ReadText(string path, string full)

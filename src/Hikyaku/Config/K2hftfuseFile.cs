@@ -155,7 +155,7 @@ internal sealed class K2hftfuseFile
         foreach (var rule in Items(section, "K2HFTFUSE_RULE", "the files to carry: [{ TARGET: FILE, TRUNS: on, DEFAULTALL: ALLOW }]"))
             if (ReadRule(rule, "K2HFTFUSE_RULE") is { Carried: true } carried && !targets.Exists(t => t == carried.Pattern))
                 targets.Add(carried.Pattern);
-        return new RouteSettings("forward", [MountName], targets, new ForwardSettings(servers, "random"), null);
+        return new RouteSettings(MountName, [MountName], targets, new ForwardSettings(servers, "random"), null);
     }
 
     private (bool Carried, string Pattern, WrittenNode At) ReadRule(WrittenNode node, string name)
@@ -198,7 +198,7 @@ internal sealed class K2hftfuseFile
         if (OutputFormat.CheckTime(time) is { } wrongTime)
             section.Expect(section.Find("FILE_TIMEFORM")!, "FILE_TIMEFORM", wrongTime);
         var unify = section.Text("FILE_UNIFY", "{path}").TrimStart('/');
-        return new RouteSettings("file", [ReceiveSettings.Name], [], null, new FileSettings(Path.GetFullPath(Path.Join(folder, unify)), format, time));
+        return new RouteSettings(ReceiveSettings.Name, [ReceiveSettings.Name], [], null, new FileSettings(Path.GetFullPath(Path.Join(folder, unify)), format, time));
     }
 
     private List<WrittenNode> Items(Section section, string key, string? expected)

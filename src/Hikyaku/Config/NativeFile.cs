@@ -72,8 +72,11 @@ internal sealed class NativeFile
                 _problems.Add(value, $"mounts.{name}: a mount's name is of letters, digits, '-', '_' and '.', at most 64, and not '{ReceiveSettings.Name}'");
             var section = new Section(value, $"mounts.{name}", _problems, MountKeys);
             var at = section.Require("at", "the directory to mount") is { } written ? FullPath(section, "at", written) : "";
-            if (at is not "" && mounts.Find(x => x.At == at) is { } other)
-                _problems.Add(section.Find("at")!, $"{section.Path("at")} is '{at}', which mounts.{other.Name} mounts already");
+            foreach (var other in mounts.Where(x => at is not "" && x.At is not ""))
+                if (RealPath.IsWithin(at, other.At))
+                    _problems.Add(section.Find("at")!, $"{section.Path("at")} is '{at}', which {(RealPath.IsWithin(other.At, at) ? $"mounts.{other.Name} mounts already" : $"lies in mounts.{other.Name} ({other.At}); mounts lie beside each other")}");
+                else if (RealPath.IsWithin(other.At, at))
+                    _problems.Add(section.Find("at")!, $"{section.Path("at")} is '{at}', in which mounts.{other.Name} ({other.At}) lies; mounts lie beside each other");
             mounts.Add(new MountSettings(name, at, section.Choice("keep", true, ("all", true), ("none", false)), ReadPolicy(section)));
         }
         if (mounts.Count is 0 && node is WrittenMapping)
@@ -153,8 +156,7 @@ internal sealed class NativeFile
                 _problems.Add(written, $"{to.Name} is empty; expected forward, or file, or both");
         }
         var names = from?.Select(t => t.Text).Distinct(StringComparer.Ordinal).ToList() ?? intakes;
-        var output = (forward, file) switch { ({ }, { }) => "", ({ }, null) => "-forward", _ => "-file" };
-        var name = section.Value("name", (from is null ? "all" : string.Join('-', names)) + output, "a name of letters, digits, '-', '_' and '.', at most 64",
+        var name = section.Value("name", from is null ? "all" : string.Join('-', names), "a name of letters, digits, '-', '_' and '.', at most 64",
             static (string t, out string v) => IsName(v = t));
         return new RouteSettings(name, names, section.Texts("match", "a pattern")?.Select(t => t.Text).ToList() ?? [], forward, file);
     }
@@ -213,7 +215,7 @@ internal sealed class NativeFile
 
     private void CheckNotBelow(MountSettings mount, string path, string what, WrittenNode at)
     {
-        if (mount.At is not "" && (path + "/").StartsWith(mount.At.TrimEnd('/') + "/", StringComparison.Ordinal))
+        if (mount.At is not "" && path is not "" && RealPath.IsWithin(path, mount.At))
             _problems.Add(at, $"{what} {path} lies in mount {mount.Name} ({mount.At}); it must be outside of every mount");
     }
 

@@ -8,6 +8,9 @@ internal sealed record Settings
     /// <summary>Absolute path of the configuration file.</summary>
     public required string File { get; init; }
 
+    /// <summary>What was written there when it was read.</summary>
+    public string Text { get; init; } = "";
+
     /// <summary>Absolute path of the state directory.</summary>
     public required string State { get; init; }
 

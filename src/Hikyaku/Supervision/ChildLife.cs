@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace Hikyaku.Supervision;
@@ -16,9 +17,10 @@ internal static unsafe class ChildLife
         new Thread(() =>
         {
             byte one;
-            while (Libc.Read(0, &one, 1) > 0)
-            {
-            }
+            nint read;
+            do
+                read = Libc.Read(0, &one, 1);
+            while (read > 0 || (read < 0 && Marshal.GetLastPInvokeError() is Libc.EINTR));
             try
             {
                 stop.Cancel();

@@ -18,11 +18,12 @@ internal sealed class ChildProcess : IDisposable
     private ChildProcess(Process process)
     {
         _process = process;
+        Id = process.Id;
         Ready = Task.Run(ReadReady);
         Exited = WaitAsync();
     }
 
-    public int Id => _process.Id;
+    public int Id { get; }
 
     /// <summary>True once the child has said that it works; false when it ended without.</summary>
     public Task<bool> Ready { get; }
@@ -33,6 +34,17 @@ internal sealed class ChildProcess : IDisposable
     /// <summary>This program itself, as the first words of a command line.</summary>
     public static IReadOnlyList<string> Self { get; } =
         Path.GetFileName(Environment.ProcessPath) is "dotnet" ? [Environment.ProcessPath!, Path.Join(AppContext.BaseDirectory, "hikyaku.dll")] : [Environment.ProcessPath!];
+
+    /// <summary>
+    /// Keeps what whoever started us had open from all our children: they would hold it for as long as they live. To be called
+    /// before the first of them is started.
+    /// </summary>
+    /// <param name="from">The lowest descriptor meant.</param>
+    public static void KeepFromChildren(uint from = 3)
+    {
+        lock (Gate)
+            _ = Libc.CloseRange(from, uint.MaxValue, Libc.CLOSE_RANGE_CLOEXEC);
+    }
 
     /// <exception cref="System.ComponentModel.Win32Exception">The program cannot be started.</exception>
     public static ChildProcess Start(IReadOnlyList<string> command, params ReadOnlySpan<int> inherited)

@@ -8,6 +8,10 @@ internal static class Daemon
 {
     private const long JournalBytesMax = 1 << 20;
 
+    private static readonly TimeSpan RotationPeriod = TimeSpan.FromMinutes(1);
+
+    private static Timer? _rotation;
+
     /// <summary>Starts this program once more, detached, and waits until it works or has failed; returns the exit code.</summary>
     public static int Start(string state, IEnumerable<string> arguments)
     {
@@ -35,15 +39,30 @@ internal static class Daemon
         Directory.CreateDirectory(state, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         Directory.SetCurrentDirectory("/");
         var journal = InstancePaths.DaemonJournal(state);
-        if (File.Exists(journal) && new FileInfo(journal).Length > JournalBytesMax)
-            File.Move(journal, journal + ".1", overwrite: true);
         Redirect(journal, Libc.O_WRONLY | Libc.O_CREAT | Libc.O_APPEND, 2);
+        _rotation = new Timer(_ => Rotate(journal), null, TimeSpan.Zero, RotationPeriod);
         return () =>
         {
             ChildLife.TellReady();
             Redirect("/dev/null", Libc.O_RDWR, 0);
             Redirect("/dev/null", Libc.O_RDWR, 1);
         };
+    }
+
+    // Children write to the same open file, so that it cannot be replaced, only copied and cut; all of them append.
+    private static void Rotate(string journal)
+    {
+        try
+        {
+            if (new FileInfo(journal).Length <= JournalBytesMax)
+                return;
+            File.Copy(journal, journal + ".1", overwrite: true);
+            _ = Libc.FTruncate(2, 0);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Journal.Warn("run", $"{journal} grows beyond {JournalBytesMax >> 20} MiB: {e.Message}");
+        }
     }
 
     private static void Redirect(string path, int flags, int to)

@@ -12,11 +12,12 @@ internal sealed class HeldMount : IDisposable
     private const string Source = "hikyaku";
 
     private readonly FuseDevice _device;
+    private readonly string? _number;
     private int _directory;
     private int _doorbell;
 
     private HeldMount(MountSettings settings, int directory, FuseDevice device, FuseNegotiation negotiation, int doorbell) =>
-        (Settings, _directory, _device, Negotiation, _doorbell) = (settings, directory, device, negotiation, doorbell);
+        (Settings, _directory, _device, Negotiation, _doorbell, _number) = (settings, directory, device, negotiation, doorbell, MountTable.Find(settings.At)?.Device);
 
     public MountSettings Settings { get; }
 
@@ -61,6 +62,8 @@ internal sealed class HeldMount : IDisposable
     /// <summary>Takes the mount out of the tree. False when programs still use it: then it is detached, and ends with the last of them.</summary>
     public bool Unmount()
     {
+        if (!IsOurs)
+            return true;
         try
         {
             FuseMount.Unmount(Settings.At);
@@ -75,7 +78,7 @@ internal sealed class HeldMount : IDisposable
             Journal.Warn($"mount {Settings.Name}", e.Failure is FuseFailure.Busy
                 ? $"{Settings.At} is still in use (fuser -vm {Settings.At} names the programs); it is taken out of the tree and ends when they close their files"
                 : e.Message);
-            DetachQuietly(Settings.At);
+            Detach();
             return false;
         }
     }
@@ -84,7 +87,7 @@ internal sealed class HeldMount : IDisposable
     public void Abort()
     {
         _device.Dispose();
-        DetachQuietly(Settings.At);
+        Detach();
     }
 
     public void Dispose()
@@ -92,6 +95,15 @@ internal sealed class HeldMount : IDisposable
         _device.Dispose();
         Close(ref _directory);
         Close(ref _doorbell);
+    }
+
+    // Somebody may have unmounted ours meanwhile and mounted something else there.
+    private bool IsOurs => MountTable.Find(Settings.At) is { } entry && entry.Device == _number;
+
+    private void Detach()
+    {
+        if (IsOurs)
+            DetachQuietly(Settings.At);
     }
 
     private static void RemoveDead(MountSettings settings)

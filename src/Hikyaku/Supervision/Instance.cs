@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Hikyaku.Commands;
 using Hikyaku.Config;
 
@@ -17,12 +18,12 @@ internal static class Instance
     {
         using var hold = StateLock.Take(settings.State);
         InstancePaths.Create(settings.State);
-        File.Copy(settings.File, InstancePaths.Accepted(settings.State), overwrite: true);
+        Accept(settings);
         foreach (var notice in settings.Notices)
             Journal.Warn("configuration", notice);
         using var signals = new StopSignals();
         return settings.Mounts.Count > 0
-            ? new Supervisor(settings, mountPoint, signals).RunAsync(started).GetAwaiter().GetResult()
+            ? new Supervisor(settings, mountPoint, signals, hold.Descriptor).RunAsync(started).GetAwaiter().GetResult()
             : RunTransferAsync(settings, signals, started).GetAwaiter().GetResult();
     }
 
@@ -34,15 +35,15 @@ internal static class Instance
             var settings = ConfigurationFile.Load(running.File, mountPoint);
             if (settings.State != running.State)
                 throw new ConfigurationException($"{running.File}: the state directory cannot change while running (now {running.State})");
-            File.Copy(running.File, InstancePaths.Accepted(running.State), overwrite: true);
+            Accept(settings);
             Journal.Info("configuration", $"{running.File} read again");
             return settings;
         }
-        catch (ConfigurationException e)
+        catch (Exception e) when (e is ConfigurationException or IOException or UnauthorizedAccessException)
         {
-            foreach (var message in e.Messages)
+            foreach (var message in (e as ConfigurationException)?.Messages ?? [e.Message])
                 Journal.Error("configuration", message);
-            Journal.Error("configuration", $"{running.File} is wrong; going on with the configuration from before");
+            Journal.Error("configuration", $"{running.File} cannot be used; going on with the configuration from before");
             return null;
         }
     }
@@ -52,6 +53,15 @@ internal static class Instance
     {
         Journal.Info("run", string.Create(CultureInfo.InvariantCulture, $"running, process {Environment.ProcessId}; state in {settings.State}"));
         started?.Invoke();
+    }
+
+    // Children read what was checked, all of it or the one before: never the file itself, which may be in the middle of an edit.
+    private static void Accept(Settings settings)
+    {
+        var accepted = InstancePaths.Accepted(settings.State);
+        using (var file = new FileStream(accepted + ".new", new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite }))
+            file.Write(Encoding.UTF8.GetBytes(settings.Text));
+        File.Move(accepted + ".new", accepted, overwrite: true);
     }
 
     private static async Task<int> RunTransferAsync(Settings settings, StopSignals signals, Action? started)
@@ -64,10 +74,10 @@ internal static class Instance
             Settings? next = null;
             while (next is null)
             {
-                var signal = signals.NextAsync();
+                var signal = signals.ComeAsync();
                 if (await Task.WhenAny(transfer, signal) == transfer)
                     return await transfer;
-                if (await signal is StopSignal.Stop)
+                if (signals.Take() is StopSignal.Stop)
                     break;
                 next = Reload(current, null);
             }

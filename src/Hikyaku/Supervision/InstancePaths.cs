@@ -1,4 +1,5 @@
 using Hikyaku.Config;
+using Hikyaku.Transfer;
 
 namespace Hikyaku.Supervision;
 
@@ -27,9 +28,6 @@ internal static class InstancePaths
 
     public static string DaemonJournal(string state) => Path.Join(state, "run.log");
 
-    /// <summary>The pumps that read one log: a route with two outputs has one for each.</summary>
-    public static IReadOnlyList<string> Pumps(Settings settings, string log) =>
-    [
-        .. settings.Routes.Where(r => r.From.Contains(log, StringComparer.Ordinal)).SelectMany(r => r is { Forward: { }, File: { } } ? [$"{r.Name}-forward", $"{r.Name}-file"] : new[] { r.Name }),
-    ];
+    /// <summary>The pumps that read one log.</summary>
+    public static IReadOnlyList<string> Pumps(Settings settings, string log) => TransferProcess.Cursors(TransferChild.Routes(settings, [log]), log);
 }

@@ -14,6 +14,13 @@ internal static unsafe partial class Libc
     public const int F_SETFD = 2;
     public const int FD_CLOEXEC = 1;
     public const int EFD_CLOEXEC = 0x80000;
+    public const long SYS_close_range = 436;
+    public const uint CLOSE_RANGE_CLOEXEC = 4;
+    public const int AT_FDCWD = -100;
+    public const int AT_SYMLINK_NOFOLLOW = 0x100;
+    public const uint STATX_UID = 8;
+    public const int StatXBytes = 256;
+    public const int EINTR = 4;
     public const int LOCK_EX = 2;
     public const int LOCK_NB = 4;
     public const int SIGHUP = 1;
@@ -47,6 +54,21 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "eventfd", SetLastError = true)]
     public static partial int EventFd(uint value, int flags);
+
+    // Not by its own name, which older C libraries lack.
+    public static long CloseRange(uint first, uint last, uint flags) => Syscall(SYS_close_range, first, last, flags);
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial long Syscall(long number, long first, long second, long third);
+
+    [LibraryImport("libc", EntryPoint = "realpath", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial nint RealPath(string path, byte* resolved);
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int StatX(int directory, string path, int flags, uint mask, byte* result);
+
+    [LibraryImport("libc", EntryPoint = "geteuid")]
+    public static partial uint GetEUid();
 
     [LibraryImport("libc", EntryPoint = "dup2", SetLastError = true)]
     public static partial int Dup2(int from, int to);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -5,18 +6,25 @@ using Hikyaku.Commands;
 
 namespace Hikyaku.Supervision;
 
-/// <summary>The hold of one running instance on its state directory; the kernel lets go of it when the process ends, however it ends.</summary>
+/// <summary>The hold of one running instance on its state directory; the kernel lets go of it when the process and its children have ended, however they end.</summary>
 internal sealed unsafe class StateLock : IDisposable
 {
     private const string FileName = "lock";
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
 
     private int _fd;
 
     private StateLock(int fd) => _fd = fd;
 
+    /// <summary>What children inherit, so that the hold lasts until the last of them is gone.</summary>
+    public int Descriptor => _fd;
+
     /// <summary>Makes the directory (0700) and takes hold of it.</summary>
+    /// <param name="patience">How long an instance that is just ending is waited for; 10 s by default.</param>
     /// <exception cref="CommandException">It is in use, or cannot be made.</exception>
-    public static StateLock Take(string directory)
+    public static StateLock Take(string directory, TimeSpan? patience = null)
     {
         const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         try
@@ -32,7 +40,7 @@ internal sealed unsafe class StateLock : IDisposable
         var fd = Libc.Open(path, Libc.O_RDWR | Libc.O_CREAT | Libc.O_CLOEXEC, 0x180);
         if (fd < 0)
             throw new CommandException(ExitCode.Missing, $"cannot open {path}: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}");
-        if (!TryLock(fd))
+        if (!TryLock(fd, directory, patience ?? Patience))
         {
             var holder = ReadNumber(fd);
             _ = Libc.Close(fd);
@@ -65,16 +73,24 @@ internal sealed unsafe class StateLock : IDisposable
             _ = Libc.Close(fd);
     }
 
-    // Whoever only looks for the holder has the lock for an instant.
-    private static bool TryLock(int fd)
+    // Whoever only looks for the holder has the lock for an instant; an instance that was just unmounted, for some seconds.
+    private static bool TryLock(int fd, string directory, TimeSpan patience)
     {
-        for (var tries = 0; tries < 10; tries++)
+        var sayAfter = Stopwatch.GetTimestamp() + Stopwatch.Frequency / 2;
+        var until = Stopwatch.GetTimestamp() + (long)(patience.TotalSeconds * Stopwatch.Frequency);
+        while (Libc.Flock(fd, Libc.LOCK_EX | Libc.LOCK_NB) < 0)
         {
-            if (Libc.Flock(fd, Libc.LOCK_EX | Libc.LOCK_NB) == 0)
-                return true;
-            Task.Delay(10).Wait();
+            var now = Stopwatch.GetTimestamp();
+            if (now >= until)
+                return false;
+            if (now >= sayAfter)
+            {
+                Journal.Info("run", $"the state directory {directory} is still in use; waiting up to {patience.TotalSeconds:0} s for the instance before to end");
+                sayAfter = long.MaxValue;
+            }
+            Thread.Sleep(Pause);
         }
-        return false;
+        return true;
     }
 
     // Not through File: it takes locks of its own on what it opens.

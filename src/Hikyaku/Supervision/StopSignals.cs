@@ -14,15 +14,18 @@ internal sealed class StopSignals : IDisposable
 {
     private readonly Channel<StopSignal> _come = Channel.CreateUnbounded<StopSignal>();
     private readonly PosixSignalRegistration[] _registrations;
-    private Task<StopSignal>? _next;
 
     public StopSignals() => _registrations =
     [
         Register(PosixSignal.SIGTERM, StopSignal.Stop), Register(PosixSignal.SIGINT, StopSignal.Stop), Register(PosixSignal.SIGHUP, StopSignal.Reload),
     ];
 
-    /// <summary>The next signal. One that nobody has awaited to its end is offered again.</summary>
-    public Task<StopSignal> NextAsync() => _next is { IsCompleted: false } ? _next : _next = _come.Reader.ReadAsync().AsTask();
+    /// <summary>Done once there is a signal to <see cref="Take"/>; until then that signal stays.</summary>
+    public Task ComeAsync() => _come.Reader.WaitToReadAsync().AsTask();
+
+    /// <summary>The oldest signal that has not been taken.</summary>
+    /// <exception cref="InvalidOperationException">None has come.</exception>
+    public StopSignal Take() => _come.Reader.TryRead(out var signal) ? signal : throw new InvalidOperationException("no signal has come");
 
     public void Dispose() => Array.ForEach(_registrations, r => r.Dispose());
 

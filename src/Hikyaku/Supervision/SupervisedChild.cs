@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using Hikyaku.Commands;
 
 namespace Hikyaku.Supervision;
@@ -26,9 +27,15 @@ internal sealed class SupervisedChild(string where, Func<ChildProcess> start, Re
 
     private const int KilledBySignal9 = 128 + 9;
 
+    // Longer than between children that ran: want of memory or of process numbers does not end in an instant.
+    private static readonly TimeSpan NotStartedPause = TimeSpan.FromMilliseconds(500);
+
+    private readonly Lock _gate = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<bool> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _stop = new();
     private ChildProcess? _child;
+    private bool _asked;
     private volatile bool _replacing;
 
     /// <summary>The process running now, or the last one.</summary>
@@ -45,10 +52,21 @@ internal sealed class SupervisedChild(string where, Func<ChildProcess> start, Re
     {
         try
         {
-            for (var first = true; !_stop.IsCancellationRequested; first = false)
+            while (!_stop.IsCancellationRequested)
             {
-                using var child = start();
-                _child = child;
+                using var child = TryStart(out var problem);
+                if (child is null)
+                {
+                    if (await GivesUpAsync($"no process could be started: {problem}", limited: true, TimeSpan.Zero, NotStartedPause))
+                        return ChildEnd.GivenUp;
+                    continue;
+                }
+                lock (_gate)
+                {
+                    _child = child;
+                    if (_asked)
+                        child.AskToStop();
+                }
                 var startedAt = rule.Time.GetTimestamp();
                 _ = AnnounceAsync(child);
                 var code = LastCode = await child.Exited;
@@ -63,26 +81,18 @@ internal sealed class SupervisedChild(string where, Func<ChildProcess> start, Re
                     _replacing = false;
                 else if (code is NoSuccessor)
                     return ChildEnd.GivenUp;
-                else if (first && code is ExitCode.Usage or ExitCode.Missing)
+                else if (!_ready.Task.IsCompleted && code is ExitCode.Usage or ExitCode.Missing)
                     return ChildEnd.Refused;
                 // Somebody killing it by hand, or the kernel for want of memory, says nothing against the program.
-                else if (!(wasReady && code is KilledBySignal9) && rule.Limit?.Exceeded() is true)
-                {
-                    Journal.Error(where, $"process {child.Id} {Describe(code)}: the last of too many failures in a short time, giving up; the lines above say why");
+                else if (await GivesUpAsync($"process {child.Id} {Describe(code)}{(wasReady ? "" : " before it was ready")}", limited: !(wasReady && code is KilledBySignal9), ran, TimeSpan.Zero))
                     return ChildEnd.GivenUp;
-                }
-                else
-                {
-                    var pause = rule.NextPause(ran);
-                    Journal.Warn(where, $"process {child.Id} {Describe(code)}{(wasReady ? "" : " before it was ready")}; starting the next one{(pause > TimeSpan.Zero ? $" in {pause.TotalMilliseconds:0} ms" : "")}");
-                    await Task.Delay(pause, rule.Time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                }
             }
             return ChildEnd.Finished;
         }
         finally
         {
             _ready.TrySetResult(false);
+            _ended.SetResult();
         }
     }
 
@@ -90,10 +100,20 @@ internal sealed class SupervisedChild(string where, Func<ChildProcess> start, Re
     public void ExpectEnd() => _stop.Cancel();
 
     /// <summary>Asks, waits, kills; nothing is started again. Returns whether it went by itself.</summary>
-    public Task<bool> StopAsync(TimeSpan patience)
+    public async Task<bool> StopAsync(TimeSpan patience)
     {
         ExpectEnd();
-        return _child?.StopAsync(patience) ?? Task.FromResult(true);
+        // One may be starting just now: then it is asked as soon as it is there.
+        lock (_gate)
+        {
+            _asked = true;
+            _child?.AskToStop();
+        }
+        var done = await Task.WhenAny(_ended.Task, Task.Delay(patience)) == _ended.Task;
+        if (!done)
+            _child?.Kill();
+        await _ended.Task;
+        return done;
     }
 
     /// <summary>Ends the child; the next one starts at once: how a changed configuration comes into force.</summary>
@@ -104,6 +124,35 @@ internal sealed class SupervisedChild(string where, Func<ChildProcess> start, Re
     }
 
     public void Dispose() => _stop.Dispose();
+
+    private ChildProcess? TryStart(out string? problem)
+    {
+        try
+        {
+            problem = null;
+            return start();
+        }
+        catch (Win32Exception e)
+        {
+            problem = e.Message;
+            return null;
+        }
+    }
+
+    // Says what has failed, then waits as long as is due before the next try, unless there is to be none.
+    private async Task<bool> GivesUpAsync(string what, bool limited, TimeSpan ran, TimeSpan pauseMin)
+    {
+        if (limited && rule.Limit?.Exceeded() is true)
+        {
+            Journal.Error(where, $"{what}: the last of too many failures in a short time, giving up; the lines above say why");
+            return true;
+        }
+        var pause = rule.NextPause(ran);
+        pause = pause > pauseMin ? pause : pauseMin;
+        Journal.Warn(where, $"{what}; starting the next one{(pause > TimeSpan.Zero ? $" in {pause.TotalMilliseconds:0} ms" : "")}");
+        await Task.Delay(pause, rule.Time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return false;
+    }
 
     private async Task AnnounceAsync(ChildProcess child)
     {

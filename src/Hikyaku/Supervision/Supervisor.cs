@@ -7,7 +7,8 @@ namespace Hikyaku.Supervision;
 /// Holds the mounts, keeps one child per mount and one transfer child running, and takes everything down in order. It does
 /// nothing else, so that there is nothing in it that could fail.
 /// </summary>
-internal sealed class Supervisor(Settings settings, string? mountPoint, StopSignals signals)
+/// <param name="hold">The descriptor of the state directory's lock: children keep it, so that no other instance starts before the last of them is gone.</param>
+internal sealed class Supervisor(Settings settings, string? mountPoint, StopSignals signals, int hold)
 {
     private static readonly TimeSpan OpenFilesPatience = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(10);
@@ -22,26 +23,25 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
         var code = ExitCode.Failed;
         SupervisedChild? transfer = null;
         Task<ChildEnd>? transferRun = null;
+        var starting = Task.CompletedTask;
         try
         {
             foreach (var mount in settings.Mounts)
                 held.Add(HeldMount.Open(mount));
             foreach (var mount in held)
             {
-                var child = new SupervisedChild($"mount {mount.Settings.Name}", () => ChildProcess.Start(MountChild.Command(settings, mount), mount.Device, mount.Directory, mount.Doorbell), RestartRule.ForMount());
+                var child = new SupervisedChild($"mount {mount.Settings.Name}", () => ChildProcess.Start(MountChild.Command(settings, mount), mount.Device, mount.Directory, mount.Doorbell, hold), RestartRule.ForMount());
                 _mounts.Add((mount, child, child.RunAsync()));
             }
-            transfer = new SupervisedChild("transfer", () => ChildProcess.Start(TransferChild.Command(settings, mountPoint, held), [.. held.Select(m => m.Doorbell)]), RestartRule.ForTransfer());
+            transfer = new SupervisedChild("transfer", () => ChildProcess.Start(TransferChild.Command(settings, mountPoint, held), [.. held.Select(m => m.Doorbell), hold]), RestartRule.ForTransfer());
             transferRun = transfer.RunAsync();
-            var starting = AnnounceAsync(transfer, started);
-            code = await UntilEndAsync(transfer, transferRun);
-            await starting;
-            return code;
+            starting = AnnounceAsync(transfer, started);
+            return code = await UntilEndAsync(transfer, transferRun);
         }
         finally
         {
-            foreach (var (mount, child, run) in _mounts)
-                await EndMountAsync(mount, child, run);
+            // The dead ones first: programs may wait in them for ever. The others side by side, each has its own patience.
+            await Task.WhenAll(_mounts.OrderByDescending(m => m.Run.IsCompleted).Select(m => EndMountAsync(m.Mount, m.Child, m.Run)).ToList());
             // Also what was mounted before one of them failed.
             foreach (var mount in held.Where(h => !_mounts.Exists(m => m.Mount == h)))
                 mount.Unmount();
@@ -52,6 +52,8 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
                 await transferRun;
                 transfer.Dispose();
             }
+            // Whatever was never ready has ended above, so this has an end too.
+            await starting;
             held.ForEach(m => m.Dispose());
             Journal.Info("run", code is ExitCode.Ok ? "stopped" : "stopped after a failure, see above");
         }
@@ -72,7 +74,7 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
         var living = _mounts.ToList();
         while (true)
         {
-            var signal = signals.NextAsync();
+            var signal = signals.ComeAsync();
             var ended = await Task.WhenAny([signal, transferRun, .. living.Select(m => (Task)m.Run)]);
             if (ended == transferRun)
                 return await transferRun is ChildEnd.Refused ? transfer.LastCode : ExitCode.Failed;
@@ -86,7 +88,7 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
                 if (living.Count is 0)
                     return ExitCode.Ok;
             }
-            else if (await signal is StopSignal.Stop)
+            else if (signals.Take() is StopSignal.Stop)
                 return ExitCode.Ok;
             else
                 await ReloadAsync(transfer);

@@ -82,10 +82,14 @@ internal static class TransferChild
             StateDirectory = settings.State,
             Mounts = [.. settings.Mounts.Where(m => doorbells.ContainsKey(m.Name)).Select(m => new MountLog(m.Name, doorbells[m.Name], m.Log.Commit))],
             Receive = settings.Receive is { } receive ? Translate(receive) : null,
-            Routes = [.. settings.Routes.Where(r => r.From.Any(intakes.Contains)).Select(r => Translate(r, intakes))],
+            Routes = Routes(settings, intakes),
             Report = message => Journal.Warn(Where, message),
         };
     }
+
+    /// <summary>The routes that take lines from the given intakes, and of what they take only that.</summary>
+    internal static IReadOnlyList<Transfer.RouteSettings> Routes(Settings settings, List<string> intakes) =>
+        [.. settings.Routes.Where(r => r.From.Any(intakes.Contains)).Select(r => Translate(r, intakes))];
 
     private static Transfer.ReceiveSettings Translate(Config.ReceiveSettings receive) => new(receive.Listen.ToString())
     {

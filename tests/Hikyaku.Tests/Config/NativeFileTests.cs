@@ -44,7 +44,7 @@ public sealed class NativeFileTests
             """);
         Assert.Equal(new ReceiveSettings(new HostPort("127.0.0.1", 1234), new LogPolicy(CommitLevel.Strict, TimeSpan.Zero, 10L << 30, WhenFull.DropOldest)), settings.Receive);
         var route = Assert.Single(settings.Routes);
-        Assert.Equal(("all-file", new FileSettings("/logs/{host}/{path}", "%T %l\\n", "%s.%-")), (route.Name, route.File));
+        Assert.Equal(("all", new FileSettings("/logs/{host}/{path}", "%T %l\\n", "%s.%-")), (route.Name, route.File));
         Assert.Equal(["receive"], route.From);
     }
 
@@ -65,6 +65,30 @@ public sealed class NativeFileTests
         var settings = ConfigurationText.Load("state: s\nmounts: { m: { at: ./logs } }\nroutes: [{ to: { file: { path: out.log } } }]\n");
         var folder = Path.GetDirectoryName(settings.File)!;
         Assert.Equal([Path.Join(folder, "s"), Path.Join(folder, "logs"), Path.Join(folder, "out.log")], [settings.State, settings.Mounts[0].At, settings.Routes[0].File!.Path]);
+    }
+
+    [Fact]
+    public void What_an_instance_itself_needs_does_not_lie_in_its_mounts()
+    {
+        Assert.Contains("the configuration file", ConfigurationText.Problems("mounts: { m: { at: . } }\nstate: /s"), StringComparison.Ordinal);
+        Assert.Contains("the program", ConfigurationText.Problems($"mounts: {{ m: {{ at: {AppContext.BaseDirectory} }} }}"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Symbolic_links_hide_nothing()
+    {
+        var folder = Directory.CreateTempSubdirectory("hikyaku-config").FullName;
+        try
+        {
+            Directory.CreateDirectory(folder + "/real");
+            File.CreateSymbolicLink(folder + "/link", folder + "/real");
+            Assert.Contains("lies in mount m", ConfigurationText.Problems($"state: {folder}/real/not/yet\nmounts: {{ m: {{ at: {folder}/link }} }}"), StringComparison.Ordinal);
+            Assert.Contains("which mounts.a mounts already", ConfigurationText.Problems($"mounts: {{ a: {{ at: {folder}/link }}, b: {{ at: {folder}/real }} }}"), StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     [Fact]
@@ -109,6 +133,8 @@ public sealed class NativeFileTests
     [InlineData("mounts: { m: { at: /m, when_full: panic } }", "1:35: mounts.m.when_full is 'panic'; expected refuse or block or drop_oldest")]
     [InlineData("mounts: { receive: { at: /m } }", "1:20: mounts.receive: a mount's name is of letters, digits, '-', '_' and '.', at most 64, and not 'receive'")]
     [InlineData("mounts: { a: { at: /m }, b: { at: /m/ } }", "1:35: mounts.b.at is '/m', which mounts.a mounts already")]
+    [InlineData("mounts: { a: { at: /m }, b: { at: /m/x } }", "1:35: mounts.b.at is '/m/x', which lies in mounts.a (/m); mounts lie beside each other")]
+    [InlineData("mounts: { a: { at: /m/x }, b: { at: /m } }", "1:37: mounts.b.at is '/m', in which mounts.a (/m/x) lies; mounts lie beside each other")]
     [InlineData("state: /m/state\nmounts: { m: { at: /m } }", "1:8: the state directory /m/state lies in mount m (/m); it must be outside of every mount")]
     [InlineData("receive: { forward: { listen: nowhere } }\nroutes: [{ to: { file: { path: /x } } }]", "1:31: receive.forward.listen is 'nowhere'; expected an address and port of this host, such as 0.0.0.0:24224")]
     [InlineData("receive: { forward: { listen: 0.0.0.0:99999 } }\nroutes: [{ to: { file: { path: /x } } }]", "1:31: receive.forward.listen is '0.0.0.0:99999'; expected an address and port of this host, such as 0.0.0.0:24224")]
@@ -128,7 +154,7 @@ public sealed class NativeFileTests
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { file: { path: /x, format: \"%Q\" } } }]", "2:44: routes[0].to.file.format is '%Q'; expected %H host, %P pid, %F path, %f file name, %T time, %L line with its end, %l line without, %% percent; not %Q")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { file: { path: /x, format: '\\q' } } }]", "2:44: routes[0].to.file.format is '\\q'; expected \\a \\b \\f \\n \\r \\t \\xNN or \\\\; not \\q")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { file: { path: /x, time: '%F %Q' } } }]", "2:42: routes[0].to.file.time is '%F %Q'; expected letters of strftime, or %- for nanoseconds; not %Q")]
-    [InlineData("mounts: { m: { at: /m } }\nroutes:\n- { to: { file: { path: /x } } }\n- { to: { file: { path: /y } } }", "4:3: routes[1].name: two routes are called 'all-file'; give each a name of its own, it names the route's position on disk")]
+    [InlineData("mounts: { m: { at: /m } }\nroutes:\n- { to: { file: { path: /x } } }\n- { to: { file: { path: /y } } }", "4:3: routes[1].name: two routes are called 'all'; give each a name of its own, it names the route's position on disk")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ name: a/b, to: { file: { path: /x } } }]", "2:18: routes[0].name is 'a/b'; expected a name of letters, digits, '-', '_' and '.', at most 64")]
     // Several at once, in the order of the file
     [InlineData("hots: x\nmounts: { m: { at: /m, keep: x, quota: 1 } }",

@@ -55,6 +55,50 @@ public sealed class SupervisedChildTests
     }
 
     [Fact]
+    public async Task A_child_that_has_worked_is_not_refused_later()
+    {
+        using var child = Supervise(_ => "echo ready; exit 3", max: 2);
+        Assert.Equal(ChildEnd.GivenUp, await child.RunAsync().WaitAsync(Patience));
+        Assert.Equal(3, _started);
+    }
+
+    [Fact]
+    public async Task A_process_that_cannot_be_started_is_one_more_failure()
+    {
+        using var child = Supervise(n => n is 0 ? throw new System.ComponentModel.Win32Exception(11) : "echo ready");
+        Assert.Equal(ChildEnd.Finished, await child.RunAsync().WaitAsync(Patience));
+        Assert.Equal(2, _started);
+        Assert.True(await child.Ready);
+    }
+
+    [Fact]
+    public async Task Processes_that_cannot_be_started_end_it_after_too_many()
+    {
+        using var child = Supervise(_ => throw new System.ComponentModel.Win32Exception(11), max: 1);
+        Assert.Equal(ChildEnd.GivenUp, await child.RunAsync().WaitAsync(Patience));
+        Assert.False(await child.Ready);
+    }
+
+    [Fact]
+    public async Task A_child_that_is_just_being_started_is_stopped_too()
+    {
+        using var starting = new SemaphoreSlim(0);
+        using var go = new SemaphoreSlim(0);
+        using var child = Supervise(_ =>
+        {
+            starting.Release();
+            go.Wait();
+            return "echo ready; cat";
+        });
+        var run = Task.Run(child.RunAsync);
+        await starting.WaitAsync(Patience);
+        var stop = child.StopAsync(Patience);
+        go.Release();
+        Assert.True(await stop.WaitAsync(Patience));
+        Assert.Equal(ChildEnd.Finished, await run.WaitAsync(Patience));
+    }
+
+    [Fact]
     public async Task A_child_that_has_no_successor_ends_it_at_once()
     {
         using var child = Supervise(n => n is 0 ? "echo ready; kill -9 $$" : $"echo ready; exit {SupervisedChild.NoSuccessor}");
@@ -118,6 +162,19 @@ public sealed class SupervisedChildTests
         {
             File.Delete(path);
         }
+    }
+
+    [Fact]
+    public async Task What_was_open_before_us_stays_from_children()
+    {
+        // High, so that no other test's descriptors are meant.
+        const int High = 900;
+        using var file = File.OpenHandle("/dev/null");
+        Assert.Equal(High, Libc.Dup2((int)file.DangerousGetHandle(), High));
+        ChildProcess.KeepFromChildren(High);
+        using var child = ChildProcess.Start(["/bin/sh", "-c", $"[ ! -e /proc/self/fd/{High} ] && echo ready"]);
+        Assert.True(await child.Ready.WaitAsync(Patience));
+        _ = Libc.Close(High);
     }
 
     private SupervisedChild Supervise(Func<int, string> script, int max = 5) => new("test", () => ChildProcess.Start(["/bin/sh", "-c", script(_started++)]), new RestartRule(new FailureLimit(max, TimeSpan.FromHours(1), TimeProvider.System), TimeSpan.Zero, TimeSpan.Zero, TimeProvider.System));

@@ -1,0 +1,43 @@
+using Hikyaku.Commands;
+using Hikyaku.Supervision;
+using Hikyaku.Tests.Config;
+using Xunit;
+
+namespace Hikyaku.Tests.Supervision;
+
+/// <summary>Signals go to this very process; while one of these tests runs, they end nothing.</summary>
+public sealed class SignalTests : IDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private readonly string _state = Directory.CreateTempSubdirectory("hikyaku-signal").FullName;
+
+    [Fact]
+    public async Task A_signal_stays_until_it_is_taken()
+    {
+        using var signals = new StopSignals();
+        _ = Libc.Kill(Environment.ProcessId, Libc.SIGHUP);
+        await signals.ComeAsync().WaitAsync(Patience);
+        _ = Libc.Kill(Environment.ProcessId, Libc.SIGTERM);
+        await signals.ComeAsync().WaitAsync(Patience);
+        Assert.Equal(StopSignal.Reload, signals.Take());
+        await signals.ComeAsync().WaitAsync(Patience);
+        Assert.Equal(StopSignal.Stop, signals.Take());
+    }
+
+    [Fact]
+    public async Task A_transfer_that_never_works_does_not_keep_its_supervisor_from_stopping()
+    {
+        var settings = ConfigurationText.Load($"state: {_state}\nreceive: {{ forward: {{ listen: '127.0.0.1:0' }} }}\nroutes: [ {{ to: {{ file: {{ path: /dev/null }} }} }} ]");
+        // It dies of this before it is ready, every time.
+        File.WriteAllText(Path.Join(_state, "logs"), "");
+        File.WriteAllText(InstancePaths.Accepted(_state), settings.Text);
+        using var hold = StateLock.Take(_state);
+        using var signals = new StopSignals();
+        var run = new Supervisor(settings, null, signals, hold.Descriptor).RunAsync(null);
+        _ = Libc.Kill(Environment.ProcessId, Libc.SIGTERM);
+        Assert.Equal(ExitCode.Ok, await run.WaitAsync(Patience));
+    }
+
+    public void Dispose() => Directory.Delete(_state, recursive: true);
+}
