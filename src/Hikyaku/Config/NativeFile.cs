@@ -130,7 +130,7 @@ internal sealed class NativeFile
             var section = new Section(list.Items[i], $"routes[{i}]", _problems, RouteKeys);
             var route = ReadRoute(section, intakes);
             if (routes.Exists(x => x.Name == route.Name))
-                _problems.Add(section.Find("name") ?? section.Node, $"{section.Path("name")}: two routes are called '{route.Name}'; give each a name of its own, it names the route's position on disk");
+                _problems.Add(section.Find("name") ?? section.Node, $"{section.Path("name")}: two routes are called '{route.Name}'; give each a 'name:' of its own, it names the route's position on disk");
             routes.Add(route);
         }
         return routes;

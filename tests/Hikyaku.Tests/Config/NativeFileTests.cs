@@ -154,7 +154,7 @@ public sealed class NativeFileTests
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { file: { path: /x, format: \"%Q\" } } }]", "2:44: routes[0].to.file.format is '%Q'; expected %H host, %P pid, %F path, %f file name, %T time, %L line with its end, %l line without, %% percent; not %Q")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { file: { path: /x, format: '\\q' } } }]", "2:44: routes[0].to.file.format is '\\q'; expected \\a \\b \\f \\n \\r \\t \\xNN or \\\\; not \\q")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { file: { path: /x, time: '%F %Q' } } }]", "2:42: routes[0].to.file.time is '%F %Q'; expected letters of strftime, or %- for nanoseconds; not %Q")]
-    [InlineData("mounts: { m: { at: /m } }\nroutes:\n- { to: { file: { path: /x } } }\n- { to: { file: { path: /y } } }", "4:3: routes[1].name: two routes are called 'all'; give each a name of its own, it names the route's position on disk")]
+    [InlineData("mounts: { m: { at: /m } }\nroutes:\n- { to: { file: { path: /x } } }\n- { to: { file: { path: /y } } }", "4:3: routes[1].name: two routes are called 'all'; give each a 'name:' of its own, it names the route's position on disk")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ name: a/b, to: { file: { path: /x } } }]", "2:18: routes[0].name is 'a/b'; expected a name of letters, digits, '-', '_' and '.', at most 64")]
     // Several at once, in the order of the file
     [InlineData("hots: x\nmounts: { m: { at: /m, keep: x, quota: 1 } }",

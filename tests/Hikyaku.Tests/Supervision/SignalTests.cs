@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using Hikyaku.Commands;
 using Hikyaku.Supervision;
 using Hikyaku.Tests.Config;
@@ -28,7 +30,11 @@ public sealed class SignalTests : IDisposable
     [Fact]
     public async Task A_transfer_that_never_works_does_not_keep_its_supervisor_from_stopping()
     {
-        var settings = ConfigurationText.Load($"state: {_state}\nreceive: {{ forward: {{ listen: '127.0.0.1:0' }} }}\nroutes: [ {{ to: {{ file: {{ path: /dev/null }} }} }} ]");
+        using var free = new TcpListener(IPAddress.Loopback, 0);
+        free.Start();
+        var port = ((IPEndPoint)free.LocalEndpoint).Port;
+        free.Stop();
+        var settings = ConfigurationText.Load($"state: {_state}\nreceive: {{ forward: {{ listen: '127.0.0.1:{port}' }} }}\nroutes: [ {{ to: {{ file: {{ path: /dev/null }} }} }} ]");
         // It dies of this before it is ready, every time.
         File.WriteAllText(Path.Join(_state, "logs"), "");
         File.WriteAllText(InstancePaths.Accepted(_state), settings.Text);
