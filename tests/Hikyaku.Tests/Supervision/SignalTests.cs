@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Hikyaku.Commands;
+using Hikyaku.Config;
 using Hikyaku.Supervision;
 using Hikyaku.Tests.Config;
 using Xunit;
@@ -43,6 +44,21 @@ public sealed class SignalTests : IDisposable
         var run = new Supervisor(settings, null, signals, hold.Descriptor).RunAsync(null);
         _ = Libc.Kill(Environment.ProcessId, Libc.SIGTERM);
         Assert.Equal(ExitCode.Ok, await run.WaitAsync(Patience));
+    }
+
+    [Fact]
+    public void A_configuration_that_cannot_be_stored_changes_nothing()
+    {
+        var file = Path.Join(_state, "c.yaml");
+        File.WriteAllText(file, $"state: {_state}\nreceive: {{ forward: {{}} }}\nroutes: [ {{ to: {{ file: {{ path: /x }} }} }} ]");
+        var running = ConfigurationFile.Load(file);
+        Assert.NotNull(Instance.Reload(running, null));
+        var accepted = File.ReadAllText(InstancePaths.Accepted(_state));
+        Assert.Equal(running.Text, accepted);
+        File.AppendAllText(file, "\n# changed");
+        Directory.CreateDirectory(InstancePaths.Accepted(_state) + ".new");
+        Assert.Null(Instance.Reload(running, null));
+        Assert.Equal(accepted, File.ReadAllText(InstancePaths.Accepted(_state)));
     }
 
     public void Dispose() => Directory.Delete(_state, recursive: true);
