@@ -49,7 +49,8 @@ internal sealed class Pump : IAsyncDisposable
     private int _inFlightCount;
     private long _inFlightLines;
     private long _unreadable;
-    private string _problem = "";
+    private string _journalProblem = "";
+    private string _cursorProblem = "";
 
     public Pump(PumpSettings settings, LineReader reader, Output output, LogTail tail, Guid boot, TimeProvider time, Action<string> report)
     {
@@ -233,11 +234,11 @@ internal sealed class Pump : IAsyncDisposable
         }
         catch (IOException e)
         {
-            Blame(e);
+            Blame(ref _journalProblem, e);
             return false;
         }
 
-        _problem = "";
+        _journalProblem = "";
         _number++;
         Start(chunk);
         return true;
@@ -293,17 +294,19 @@ internal sealed class Pump : IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or LogException)
         {
-            Blame(e);
+            Blame(ref _cursorProblem, e);
             return;
         }
 
+        _cursorProblem = "";
         Volatile.Write(ref _cursor, position);
     }
 
-    private void Blame(Exception e)
+    // Once for each change of mind, not once a try.
+    private void Blame(ref string problem, Exception e)
     {
-        if (!string.Equals(_problem, e.Message, StringComparison.Ordinal))
-            _report($"{_cursorPath}: cannot be kept up to date: {e.Message}; lines wait in the log, trying again");
-        _problem = e.Message;
+        if (!string.Equals(problem, e.Message, StringComparison.Ordinal))
+            _report($"{_cursorPath}: cannot be kept up to date: {e.Message.TrimEnd('.')}; lines wait in the log, trying again");
+        problem = e.Message;
     }
 }
