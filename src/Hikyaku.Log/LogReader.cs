@@ -79,6 +79,18 @@ public sealed class LogReader : IDisposable
         return false;
     }
 
+    /// <summary>The first sequences of the segments there are, in order. Each segment states again what a reader of it alone must know.</summary>
+    public static List<ulong> SegmentStarts(ILogStorage storage)
+    {
+        var starts = new List<ulong>();
+        foreach (string name in storage.List())
+        {
+            if (SegmentName.TryParse(name, out ulong first, out _)) starts.Add(first);
+        }
+        starts.Sort();
+        return starts;
+    }
+
     /// <summary>Unmaps.</summary>
     public void Dispose()
     {

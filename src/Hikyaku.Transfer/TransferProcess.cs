@@ -17,6 +17,7 @@ public sealed class TransferProcess
     /// <summary>The name under which routes know the log of what other hosts sent.</summary>
     public const string ReceiveLog = "receive";
 
+    private const string Forward = "forward", FileTree = "file";
     private static readonly TimeSpan LogWaitTime = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan RestartTime = TimeSpan.FromSeconds(1);
 
@@ -58,7 +59,7 @@ public sealed class TransferProcess
             var bell = Doorbell.Open(Path.Combine(_settings.StateDirectory, "doorbells", mount.Name), mount.DoorbellFd, mount.Name);
             bells.Add(bell);
             foreach (var route in _settings.Routes.Where(r => Reads(r, mount.Name)))
-                tasks.AddRange(StartPumps(route, mount.Name, bell, mount.Commit, stop.Token));
+                StartPumps(route, mount.Name, bell, mount.Commit, tasks, stop.Token);
         }
 
         foreach (var cursor in AbandonedCursors())
@@ -89,10 +90,12 @@ public sealed class TransferProcess
     private static IEnumerable<string> PumpNames(RouteSettings route)
     {
         if (route.Forward is not null)
-            yield return route.Name + "-forward";
+            yield return PumpName(route, Forward);
         if (route.File is not null)
-            yield return route.Name + "-file";
+            yield return PumpName(route, FileTree);
     }
+
+    private static string PumpName(RouteSettings route, string output) => $"{route.Name}-{output}";
 
     private void StartReceive(ReceiveSettings receive, List<Task> tasks, CancellationToken cancel)
     {
@@ -114,30 +117,31 @@ public sealed class TransferProcess
         tasks.Add(_intake.RunAsync(cancel));
         tasks.Add(_listener.RunAsync(new ForwardServer(_intake.ReceiveAsync, _settings.Report), cancel));
         foreach (var route in _settings.Routes.Where(r => Reads(r, ReceiveLog)))
-            tasks.AddRange(StartPumps(route, ReceiveLog, tail, receive.Commit, cancel));
+            StartPumps(route, ReceiveLog, tail, receive.Commit, tasks, cancel);
     }
 
-    private IEnumerable<Task> StartPumps(RouteSettings route, string log, LogTail tail, CommitLevel commit, CancellationToken cancel)
+    private void StartPumps(RouteSettings route, string log, LogTail tail, CommitLevel commit, List<Task> tasks, CancellationToken cancel)
     {
-        var sync = commit != CommitLevel.Process;
-        foreach (var name in PumpNames(route))
+        if (route.Forward is { } forward)
         {
-            var isFile = route.File is not null && name.EndsWith("-file", StringComparison.Ordinal) && (route.Forward is null || !name.EndsWith("-forward", StringComparison.Ordinal));
-            var settings = new PumpSettings(name, route.Name, log, isFile ? "file" : "forward", CursorDirectory(log), sync, SyncJournal: commit == CommitLevel.Strict);
-            if (!isFile)
-            {
-                yield return KeepPumpAsync(settings, route, tail, origin => new ForwardOutput(
-                    route.Forward!, origin, name, "hikyaku." + log, DialAsync, _settings.Time, new Random(), _settings.Report), cancel);
-                continue;
-            }
-
-            var pump = log + "/" + name;
-            if (!_gates.TryGetValue(route.File!.Path, out var gate))
-                _gates[route.File.Path] = gate = new FileGate();
-            gate.Expect(pump);
-            yield return KeepPumpAsync(settings, route, tail, _ => new FileOutput(
-                route.File, pump, gate, sync, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel);
+            var settings = Settings(Forward);
+            tasks.Add(KeepPumpAsync(settings, route, tail, origin => new ForwardOutput(
+                forward, origin, settings.Name, "hikyaku." + log, DialAsync, _settings.Time, new Random(), _settings.Report), cancel));
         }
+
+        if (route.File is { } file)
+        {
+            var settings = Settings(FileTree);
+            var pump = log + "/" + settings.Name;
+            if (!_gates.TryGetValue(file.Path, out var gate))
+                _gates[file.Path] = gate = new FileGate();
+            gate.Expect(pump);
+            tasks.Add(KeepPumpAsync(settings, route, tail, _ => new FileOutput(
+                file, pump, gate, settings.Sync, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel));
+        }
+
+        PumpSettings Settings(string output) => new(PumpName(route, output), route.Name, log, output, CursorDirectory(log),
+            Sync: commit != CommitLevel.Process, SyncJournal: commit == CommitLevel.Strict);
     }
 
     // A pump that meets a fault of the disk is taken down and started again: its restart is its recovery.

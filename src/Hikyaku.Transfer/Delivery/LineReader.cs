@@ -175,18 +175,8 @@ internal sealed class LineReader : IDisposable
         _skip = 0;
     }
 
-    private ulong SegmentOf(ulong position)
-    {
-        ulong start = 0;
-        foreach (var name in _storage.List())
-        {
-            if (name.Length >= 20 && ulong.TryParse(name.AsSpan(0, 20), out var first) && first <= position && first > start
-                && (name.EndsWith(".open", StringComparison.Ordinal) || name.EndsWith(".sealed", StringComparison.Ordinal)))
-                start = first;
-        }
-
-        return start == 0 ? position : start;
-    }
+    private ulong SegmentOf(ulong position) =>
+        LogReader.SegmentStarts(_storage).FindLast(start => start <= position) is > 0 and var start ? start : position;
 
     private void RestoreTails(ReadOnlySpan<byte> tails)
     {

@@ -140,12 +140,10 @@ internal sealed class ReceiveIntake : IAsyncDisposable
     // From the newest segment in which the peers were stated in full; from the oldest if there is none.
     private void Recall(ILogStorage storage)
     {
-        var starts = SegmentStarts(storage);
+        var starts = LogReader.SegmentStarts(storage);
         if (starts.Count == 0)
             return;
-        _stated = starts.Find(start => HoldsMark(storage, start));
-        if (_stated == 0)
-            _stated = starts[^1];
+        _stated = starts.FindLast(start => HoldsMark(storage, start)) is > 0 and var marked ? marked : starts[0];
         using var reader = new LogReader(storage, _stated) { Report = _report };
         while (reader.TryRead(out var record))
             _peers.Recall(record);
@@ -161,22 +159,6 @@ internal sealed class ReceiveIntake : IAsyncDisposable
         }
 
         return false;
-    }
-
-    // Newest first.
-    private static List<ulong> SegmentStarts(ILogStorage storage)
-    {
-        var starts = new List<ulong>();
-        foreach (var name in storage.List())
-        {
-            if ((name.EndsWith(".open", StringComparison.Ordinal) || name.EndsWith(".sealed", StringComparison.Ordinal))
-                && ulong.TryParse(name.AsSpan(0, Math.Min(20, name.Length)), out var first))
-                starts.Add(first);
-        }
-
-        starts.Sort();
-        starts.Reverse();
-        return starts;
     }
 
     // Returns how many bytes of the entries are stored by now: all, or where to go on when there is room.
