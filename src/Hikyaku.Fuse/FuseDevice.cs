@@ -52,7 +52,14 @@ public sealed unsafe class FuseDevice : IDisposable
             throw new FuseException(FuseFailure.Other, $"descriptor {_fd} is not open: {Errno.Text(Marshal.GetLastPInvokeError())}");
     }
 
-    /// <summary>Waits for one request. The buffer must hold <see cref="FuseNegotiation.RequestBytes"/> and stay where it is meanwhile.</summary>
+    /// <summary>Whether <see cref="Read"/> waits for a request. It is a property of the connection, so it outlives the process.</summary>
+    public void SetWaiting(bool waits)
+    {
+        if (Libc.Fcntl(_fd, Libc.F_SETFL, waits ? Libc.O_RDWR : Libc.O_RDWR | Libc.O_NONBLOCK) < 0)
+            throw new FuseException(FuseFailure.Other, $"descriptor {_fd} is not open: {Errno.Text(Marshal.GetLastPInvokeError())}");
+    }
+
+    /// <summary>Reads one request, and waits for it unless <see cref="SetWaiting"/> said otherwise. The buffer must hold <see cref="FuseNegotiation.RequestBytes"/> and stay where it is meanwhile.</summary>
     public FuseReadResult Read(byte* buffer, int size, out int length)
     {
         while (true)
@@ -63,12 +70,14 @@ public sealed unsafe class FuseDevice : IDisposable
                 return FuseReadResult.Request;
             length = 0;
             if (n == 0)
-                return FuseReadResult.Unmounted;
+                return FuseReadResult.Closed;
             switch (Marshal.GetLastPInvokeError())
             {
                 // ENOENT: the request was interrupted before it could be copied.
-                case Errno.ENOENT or Errno.EINTR or Errno.EAGAIN:
+                case Errno.ENOENT or Errno.EINTR:
                     continue;
+                case Errno.EAGAIN:
+                    return FuseReadResult.Nothing;
                 case Errno.ENODEV:
                     return FuseReadResult.Unmounted;
                 case Errno.ECONNABORTED:

@@ -28,7 +28,8 @@ public sealed record FuseNegotiation(uint Minor, InitFlags Flags, int MaxWrite, 
     private const int PagesWithoutFlag = 32;
 
     // No writeback cache and no local locks: a write must be ours at once. No NO_OPEN: handles tell the sources apart.
-    private const InitFlags Wanted = InitFlags.AsyncRead | InitFlags.AtomicTruncate | InitFlags.BigWrites | InitFlags.AsyncDirectIO
+    // No ATOMIC_O_TRUNC: only a SETATTR of its own keeps writers out while a file is emptied.
+    private const InitFlags Wanted = InitFlags.AsyncRead | InitFlags.BigWrites | InitFlags.AsyncDirectIO
         | InitFlags.ParallelDirOps | InitFlags.AbortError | InitFlags.MaxPages | InitFlags.HandleKillPrivV2 | InitFlags.InitExt
         | InitFlags.DirectIOAllowMmap | InitFlags.HasResend;
 

@@ -29,7 +29,7 @@ public sealed unsafe class FuseSession : IDisposable
         return result;
     }
 
-    /// <summary>Waits for one request and serves it.</summary>
+    /// <summary>Waits for one request, if the device waits, and serves it.</summary>
     public FuseReadResult RunOne()
     {
         var result = _device.Read(_request.Pointer, _request.Length, out var length);

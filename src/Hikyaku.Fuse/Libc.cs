@@ -6,7 +6,9 @@ internal static unsafe partial class Libc
 {
     public const int O_RDWR = 2;
     public const int O_CLOEXEC = 0x80000;
+    public const int O_NONBLOCK = 0x800;
     public const int F_SETFD = 2;
+    public const int F_SETFL = 4;
     public const int FD_CLOEXEC = 1;
     public const int PROT_READ = 1;
     public const int PROT_WRITE = 2;

@@ -54,6 +54,9 @@ internal sealed unsafe class HandleTable
         return handle is not null && handle.KernelHandle == kernelHandle && handle.State->Use == HandleUse.Open ? handle : null;
     }
 
+    /// <summary>All that the kernel has not released.</summary>
+    public IEnumerable<OpenHandle> Open() => _handles.OfType<OpenHandle>().Where(static handle => handle.State->Use == HandleUse.Open);
+
     /// <summary>The handle that this request opened before the process that served it died.</summary>
     public OpenHandle? FindByRequest(ulong request)
     {

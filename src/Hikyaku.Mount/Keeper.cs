@@ -34,6 +34,7 @@ internal sealed unsafe class Keeper : IDisposable
     private long _missed;
     private ulong _fullAt;
     private bool _stopping;
+    private bool _isFailing;
     private volatile bool _asleep;
     private volatile int _full;
 
@@ -128,18 +129,11 @@ internal sealed unsafe class Keeper : IDisposable
         }
         catch (LogException e)
         {
-            _report($"content cannot be kept for now: {e.Message}");
+            if (!_isFailing)
+                _report($"content cannot be kept for now: {e.Message}");
+            _isFailing = true;
             return BackOff(Errno.EIO);
         }
-    }
-
-    /// <summary>Gives up what is not underneath yet; for when there is nothing to put it into any more.</summary>
-    public void Skip(ulong upto)
-    {
-        _reader?.Dispose();
-        _reader = null;
-        _state.Header->Kept = Math.Max(Kept, upto + 1);
-        _counters.Kept = Kept;
     }
 
     /// <summary>Finishes the work posted so far, puts everything underneath and ends the thread.</summary>
@@ -221,6 +215,8 @@ internal sealed unsafe class Keeper : IDisposable
             _counters.UnkeptCount++;
             return 0;
         }
+        if (record.Sequence <= handle.Node->Emptied)
+            return 0;
         if (!_gathers.TryGetValue(handle.NodeIndex, out var gather))
         {
             if (_gathers.Count == GathersMax && Flush() is var error and not 0)
@@ -285,7 +281,14 @@ internal sealed unsafe class Keeper : IDisposable
                 if (error == Errno.EINTR)
                     continue;
                 if (error is Errno.ENOSPC or Errno.EDQUOT)
-                    return error;
+                {
+                    var isRoom = EmptyRemoved();
+                    if (IsRemoved(handle))
+                        return 0;
+                    if (!isRoom)
+                        return error;
+                    continue;
+                }
                 // Nothing that waiting could mend: the lines are in the log, only reading them back is lost.
                 if (_counters.UnkeptCount++ == 0)
                     _report($"{System.Text.Encoding.UTF8.GetString(handle.Source.Path)} cannot be kept: {Errno.Text(error)}; its lines are in the log all the same");
@@ -294,6 +297,22 @@ internal sealed unsafe class Keeper : IDisposable
         }
         return 0;
     }
+
+    // A file that is removed keeps its room as long as we have it open, and all of it may be what the disk lacks.
+    private bool EmptyRemoved()
+    {
+        var isAnyEmptied = false;
+        foreach (var handle in _handles.Values)
+        {
+            if (IsRemoved(handle) && Underneath.Stat(handle.Descriptor, out var file) == 0 && file.Blocks > 0)
+                isAnyEmptied |= Libc.FTruncate(handle.Descriptor, 0) == 0;
+        }
+        return isAnyEmptied;
+    }
+
+    // A file that a program still has open has a hidden name.
+    private static bool IsRemoved(OpenHandle handle) =>
+        handle.Descriptor >= 0 && handle.State->Use != HandleUse.Open && Underneath.Stat(handle.Descriptor, out var file) == 0 && file.Links == 0;
 
     private int Publish()
     {
@@ -305,6 +324,7 @@ internal sealed unsafe class Keeper : IDisposable
                 Close(handle);
         }
         _closing.Clear();
+        _isFailing = false;
         Volatile.Write(ref _state.Header->Kept, _reader!.Position);
         _counters.Kept = _reader.Position;
         if (_reader.Missed != _missed)

@@ -16,6 +16,7 @@ internal static unsafe partial class Libc
     public const int O_CLOEXEC = 0x80000;
     public const int O_PATH = 0x200000;
 
+    public const int AT_FDCWD = -100;
     public const int AT_SYMLINK_NOFOLLOW = 0x100;
     public const int AT_REMOVEDIR = 0x200;
     public const int AT_EMPTY_PATH = 0x1000;
@@ -193,9 +194,6 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "fchmodat", SetLastError = true)]
     public static partial int FChModAt(int directory, byte* path, uint mode, int flags);
 
-    [LibraryImport("libc", EntryPoint = "fchmod", SetLastError = true)]
-    public static partial int FChMod(int fd, uint mode);
-
     [LibraryImport("libc", EntryPoint = "fchownat", SetLastError = true)]
     public static partial int FChOwnAt(int directory, byte* path, uint uid, uint gid, int flags);
 
@@ -223,6 +221,17 @@ internal static unsafe partial class Libc
     {
         if (MkDir(path, 0x1C0 /* 0700 */) != 0 && Error is var error and not Fuse.Errno.EEXIST)
             throw new MountException($"cannot make the directory {path}: {Fuse.Errno.Text(error)}");
+    }
+
+    [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
+    private static partial int GetRLimit(int resource, ulong* limits);
+
+    /// <summary>How many descriptors this process may have.</summary>
+    public static int DescriptorsMax()
+    {
+        const int noFile = 7;
+        var limits = stackalloc ulong[2];
+        return GetRLimit(noFile, limits) == 0 ? (int)Math.Min(limits[0], int.MaxValue) : 1024;
     }
 
     [LibraryImport("libc", EntryPoint = "geteuid")]

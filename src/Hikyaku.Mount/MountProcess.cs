@@ -99,7 +99,8 @@ public static unsafe class MountProcess
                 tree.RemoveLeftovers();
             keeper.Start();
             committer.Start();
-            if (goesOn)
+            // Also when the state was of no use: programs may wait for answers that nobody but us will give.
+            if (goesOn || negotiation.CanResend)
                 device.SendResend();
             options.Ready?.Invoke();
 
@@ -152,21 +153,34 @@ public static unsafe class MountProcess
 
         private MountEnd ReadAll(FuseSession session, MountedDirectory tree, CancellationToken cancellation)
         {
-            while (!cancellation.IsCancellationRequested)
+            // A predecessor may have died while it did not wait.
+            device.SetWaiting(true);
+            for (var waits = true; !cancellation.IsCancellationRequested;)
             {
                 if (tree.HasBlocked)
-                {
                     tree.RetryBlocked();
+                if (waits == tree.HasBlocked)
+                    device.SetWaiting(waits = !waits);
+                if (!waits)
+                {
                     var waiting = new Libc.PollFd { Descriptor = device.Descriptor, Events = Libc.POLLIN };
-                    if (tree.HasBlocked && Libc.Poll(&waiting, 1, BlockedRetryMs) == 0)
+                    var ready = Libc.Poll(&waiting, 1, BlockedRetryMs);
+                    if (ready == 0)
+                        tree.NoteAnswered();
+                    if (ready <= 0)
                         continue;
                 }
                 switch (session.RunOne())
                 {
+                    // The kernel sends no more RELEASE.
                     case FuseReadResult.Unmounted:
+                        tree.CloseAll(report);
                         return MountEnd.Unmounted;
                     case FuseReadResult.Aborted:
+                        tree.CloseAll(report);
                         return MountEnd.Aborted;
+                    case FuseReadResult.Closed:
+                        return MountEnd.Unmounted;
                     default:
                         continue;
                 }

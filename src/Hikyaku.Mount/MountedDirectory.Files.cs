@@ -26,20 +26,13 @@ internal sealed unsafe partial class MountedDirectory
             if (error < 0)
                 return error;
         }
-        var answer = reply.Open(handle!.KernelHandle, OpenReply);
-        return (args.Flags & Libc.O_TRUNC) == 0 ? answer : EmptyAndAnswer(request.RawUnique, handle, reply.Payload[..answer].ToArray());
+        return reply.Open(handle!.KernelHandle, OpenReply);
     }
 
     public override int Create(in FuseRequest request, in CreateIn args, ReadOnlySpan<byte> name, FuseReply reply)
     {
-        ref var operation = ref _state.Header->Operation;
         if (IsAnswered(request, reply, out var answer))
-        {
-            // The answer may have been saved before the file that was there already was emptied.
-            return (args.Flags & Libc.O_TRUNC) != 0 && operation.Target != 0 && answer > 0 && _handles.FindByRequest(request.Unique) is { } opened
-                ? EmptyAndAnswer(request.RawUnique, opened, reply.Payload[..answer].ToArray())
-                : answer;
-        }
+            return answer;
         if (HiddenName.Is(name))
             return -Errno.EPERM;
         if (_nodes.Find(request.NodeId, out var parent) is null)
@@ -50,22 +43,22 @@ internal sealed unsafe partial class MountedDirectory
         var text = stackalloc byte[NodeSlot.NameMax + 1];
         Terminate(name, text);
         var exists = Underneath.Stat(directory, text, out var file) == 0;
-        // Anything but a file has come there behind the kernel's back: it looks again.
-        if (exists && (file.Mode & 0xf000) != 0x8000)
-            return -Errno.ESTALE;
-        Begin(request, exists ? file.Inode : 0, 0);
-        var existed = operation.Target != 0;
-        if (existed && (args.Flags & Libc.O_EXCL) != 0)
-            return End(-Errno.EEXIST);
+        var isMade = Begin(request, exists ? file.Inode : 0, 0) && exists && _state.Header->Operation.Target == 0;
+        // The kernel found no such name: what has come there behind its back it finds when it looks again.
+        if (exists && !isMade)
+            return End((args.Flags & Libc.O_EXCL) != 0 ? -Errno.EEXIST : -Errno.ESTALE);
         const int ours = 0x180; // 0600 until the owner is set.
         var fd = Libc.OpenAt(
             directory, text,
-            ((int)args.Flags & Libc.O_ACCMODE) | (existed ? 0 : Libc.O_CREAT) | Libc.O_NOFOLLOW | Libc.O_CLOEXEC | Libc.O_NONBLOCK, ours);
+            ((int)args.Flags & Libc.O_ACCMODE) | (isMade ? 0 : Libc.O_CREAT | Libc.O_EXCL) | Libc.O_NOFOLLOW | Libc.O_CLOEXEC | Libc.O_NONBLOCK, ours);
         if (fd < 0)
             return End(-Libc.Error);
-        if (!existed)
-            Own(directory, text, args.Mode & 0xfff, request, parent);
-        answer = Entry(directory, parent, text, name, reply, out var slot);
+        var slot = 0u;
+        answer = Own(fd, args.Mode & 0xfff, request, parent);
+        if (answer < 0)
+            _ = Libc.UnlinkAt(directory, text, 0);
+        else
+            answer = Entry(directory, parent, text, name, reply, out slot);
         if (answer < 0)
         {
             _ = Libc.Close(fd);
@@ -78,10 +71,7 @@ internal sealed unsafe partial class MountedDirectory
             return End(error);
         Unsafe.WriteUnaligned(
             ref reply.Payload[Unsafe.SizeOf<EntryOut>()], new OpenOut { Handle = handle!.KernelHandle, OpenFlags = OpenReply });
-        answer = End(Unsafe.SizeOf<EntryOut>() + Unsafe.SizeOf<OpenOut>(), reply);
-        return existed && (args.Flags & Libc.O_TRUNC) != 0
-            ? EmptyAndAnswer(request.RawUnique, handle, reply.Payload[..answer].ToArray())
-            : answer;
+        return End(Unsafe.SizeOf<EntryOut>() + Unsafe.SizeOf<OpenOut>(), reply);
     }
 
     public override int Release(in FuseRequest request, in ReleaseIn args)
@@ -169,6 +159,11 @@ internal sealed unsafe partial class MountedDirectory
     private int Take(in FuseRequest request, uint slot, uint flags, int fd, out OpenHandle? handle)
     {
         handle = null;
+        if (fd >= _descriptorsForPrograms)
+        {
+            _ = Libc.Close(fd);
+            return -Errno.ENFILE;
+        }
         Span<byte> path = stackalloc byte[HandleSlot.PathMax];
         var length = _underneath.PathOf(slot, path);
         if (length >= 0)
@@ -219,30 +214,6 @@ internal sealed unsafe partial class MountedDirectory
         _handles.Free(handle);
     }
 
-    // A file opened with O_TRUNC: nothing of what was written before may come after.
-    private int EmptyAndAnswer(ulong rawUnique, OpenHandle handle, byte[] reply)
-    {
-        var node = handle.Node;
-        if (!_keeps)
-        {
-            node->Size = 0;
-            node->Modified = Libc.Now();
-            node->LastSequence = Math.Max(node->LastSequence, 1);
-            _device.Reply(rawUnique, reply);
-            return Deferred;
-        }
-        var upto = node->LastSequence;
-        _keeper.Post(upto, error =>
-        {
-            error = Resize(handle.Descriptor, node, 0, upto, error);
-            if (error == 0)
-                _device.Reply(rawUnique, reply);
-            else
-                _device.ReplyError(rawUnique, error);
-        });
-        return Deferred;
-    }
-
     private int Truncate(in FuseRequest request, in SetAttrIn args, uint slot, NodeSlot* node, FuseReply reply)
     {
         if (!node->IsRegular)
@@ -258,13 +229,15 @@ internal sealed unsafe partial class MountedDirectory
         }
         // A descriptor of its own, since the handle may be released before this is done.
         var handle = (args.Valid & SetAttrValid.Handle) != SetAttrValid.None ? _handles.Find(args.Handle) : null;
-        var fd = handle is { Descriptor: >= 0 } && (handle.State->Flags & Libc.O_ACCMODE) != 0
-            ? Libc.Fcntl(handle.Descriptor, Libc.F_DUPFD_CLOEXEC, 0)
-            : _underneath.Open(slot, Libc.O_WRONLY);
+        int fd;
+        if (handle is not { Descriptor: >= 0 } || (handle.State->Flags & Libc.O_ACCMODE) == 0)
+            fd = _underneath.Open(slot, Libc.O_WRONLY);
+        else if ((fd = Libc.Fcntl(handle.Descriptor, Libc.F_DUPFD_CLOEXEC, 0)) < 0)
+            fd = -Libc.Error;
         if (fd < 0)
-            return handle is null ? fd : -Libc.Error;
+            return fd;
         var (unique, copy, upto) = (request.RawUnique, args, node->LastSequence);
-        _keeper.Post(upto, error =>
+        _keeper.Post(args.Size == 0 ? 0 : upto, error =>
         {
             error = Resize(fd, node, (long)copy.Size, upto, error);
             FinishLater(unique, copy, fd, node, error);
@@ -290,26 +263,25 @@ internal sealed unsafe partial class MountedDirectory
         if (error == 0)
             error = -Underneath.SetTimes(fd, times);
         if (error == 0)
-        {
-            NoteModified(args, node);
             error = -Underneath.Stat(fd, out file);
-        }
         if (error == 0)
+        {
+            node->Modified = (file.Modify.Seconds * 1_000_000_000) + file.Modify.Nanoseconds;
             ReplyAttr(rawUnique, file, node);
+        }
         else
+        {
             _device.ReplyError(rawUnique, error);
+        }
         _ = Libc.Close(fd);
     }
 
     // On the keeper's thread. The kernel holds the file's lock, so no write comes in between.
-    private int Resize(int fd, NodeSlot* node, long size, ulong upto, int error)
+    private static int Resize(int fd, NodeSlot* node, long size, ulong upto, int error)
     {
-        if (error != 0 && size == 0)
-        {
-            // Emptying a file is how people make room: what waits to be kept then finds it, and is emptied with the rest.
-            _ = Libc.FTruncate(fd, 0);
-            error = _keeper.Drain(upto);
-        }
+        // Emptying is how people make room, so it must not need any: what waits to be kept of this file is not needed any more.
+        if (size == 0)
+            (node->Emptied, error) = (upto, 0);
         if (error != 0)
             return error;
         if (Libc.FTruncate(fd, size) != 0)

@@ -83,11 +83,11 @@ internal sealed unsafe partial class MountedDirectory
             replaced = hasTarget ? _nodes.SlotOf(target) : 0;
             if (moved != 0 && moved == replaced && !isExchange)
                 return End(Libc.RenameAt2(fromDirectory, oldText, toDirectory, newText, (uint)flags) == 0 ? 0 : -Libc.Error);
-            // Killed in the midst of this, the successor does not find the file until the request comes again: nothing may wait to be kept.
-            if (moved != 0)
-                _keeper.Await(_nodes[moved]->LastSequence);
             var mustHide = replaced != 0 && flags == RenameFlags.None && BearsName(replaced, newParent, newName) && _handles.Of(replaced) is not null;
             var isHidden = mustHide && HideByLink(replaced, toDirectory, newText);
+            MoveSlot.Set(&_state.Header->Moved, moved, newParent, newName, hidden: false);
+            if (isExchange)
+                MoveSlot.Set(&_state.Header->Exchanged, replaced, request.NodeId, name, hidden: false);
             if (Libc.RenameAt2(fromDirectory, oldText, toDirectory, newText, (uint)flags) != 0)
             {
                 var failure = -Libc.Error;
@@ -102,8 +102,6 @@ internal sealed unsafe partial class MountedDirectory
             _nodes.Detach(replaced, fileIsGone: target.Links <= 1 || isDone);
         if (moved != 0)
             _nodes.Move(moved, to, newName, hidden: false);
-        if (isDone && moved != 0 && _handles.Of(moved) is { } open)
-            OpenUnderneath(open.FindAll(static handle => handle.Descriptor < 0));
         return End(0);
     }
 
@@ -112,6 +110,11 @@ internal sealed unsafe partial class MountedDirectory
         if (_nodes.Find(request.NodeId, out var slot) is null)
             return -Errno.ESTALE;
         var fd = List(slot);
+        if (fd >= _descriptorsForPrograms)
+        {
+            _ = Libc.Close(fd);
+            fd = -Errno.ENFILE;
+        }
         if (fd < 0)
             return fd;
         var handle = _state.Header->NextHandle++;
@@ -129,7 +132,7 @@ internal sealed unsafe partial class MountedDirectory
             var fd = List(slot);
             if (fd < 0)
                 return fd == -Errno.ESTALE ? 0 : fd;
-            listing = (fd, 0);
+            _listings[args.Handle] = listing = (fd, 0);
         }
         if (listing.Position != (long)args.Offset && Libc.LSeek(listing.Descriptor, (long)args.Offset, 0) < 0)
             return -Libc.Error;
@@ -214,8 +217,11 @@ internal sealed unsafe partial class MountedDirectory
             if (error < 0)
                 return End(error);
         }
-        if (request.Opcode != Opcode.Link)
-            Own(directory, text, mode, request, parent);
+        if (request.Opcode != Opcode.Link && OwnByName(directory, text, mode, request, parent) is var failure and < 0)
+        {
+            _ = Libc.UnlinkAt(directory, text, request.Opcode == Opcode.MkDir ? Libc.AT_REMOVEDIR : 0);
+            return End(failure);
+        }
         return End(Entry(directory, parent, text, name, reply, out _), reply);
     }
 
@@ -252,20 +258,26 @@ internal sealed unsafe partial class MountedDirectory
         return result == 0 ? 0 : -Libc.Error;
     }
 
-    // Who makes a file owns it, and the mode is what was asked for whatever our own umask is.
-    private void Own(int directory, byte* text, uint mode, in FuseRequest request, uint parent)
+    private int OwnByName(int directory, byte* text, uint mode, in FuseRequest request, uint parent)
     {
-        const uint typeMask = 0xf000;
-        const uint directoryType = 0x4000;
+        var fd = Libc.OpenAt(directory, text, Libc.O_PATH | Libc.O_NOFOLLOW | Libc.O_CLOEXEC, 0);
+        if (fd < 0)
+            return -Libc.Error;
+        var error = Own(fd, mode, request, parent);
+        _ = Libc.Close(fd);
+        return error;
+    }
+
+    // Who makes a file owns it, and the mode is what was asked for whatever our own umask is.
+    private int Own(int fd, uint mode, in FuseRequest request, uint parent)
+    {
         const uint setGroup = 0x400;
 
         var inheritsGroup = InheritsGroup(parent);
-        if (_isRoot)
-            _ = Libc.FChOwnAt(directory, text, request.Uid, inheritsGroup ? uint.MaxValue : request.Gid, Libc.AT_SYMLINK_NOFOLLOW);
-        if (request.Opcode == Opcode.Symlink)
-            return;
-        var isDirectory = request.Opcode == Opcode.MkDir || (mode & typeMask) == directoryType;
-        _ = Libc.FChModAt(directory, text, (mode & 0xfff) | (inheritsGroup && isDirectory ? setGroup : 0), Libc.AT_SYMLINK_NOFOLLOW);
+        var error = _isRoot ? Underneath.SetOwner(fd, request.Uid, inheritsGroup ? uint.MaxValue : request.Gid) : 0;
+        if (error < 0 || request.Opcode == Opcode.Symlink)
+            return error;
+        return Underneath.SetMode(fd, (mode & 0xfff) | (inheritsGroup && request.Opcode == Opcode.MkDir ? setGroup : 0));
     }
 
     private bool InheritsGroup(uint parent) => _underneath.Stat(parent, out var file) == 0 && (file.Mode & 0x400) != 0;
@@ -342,8 +354,8 @@ internal sealed unsafe partial class MountedDirectory
 
     private void Unhide(uint slot, uint parent, ReadOnlySpan<byte> name)
     {
-        RemoveHidden(slot);
         _nodes.Move(slot, parent, name, hidden: false);
+        RemoveHidden(slot);
     }
 
     private bool FindHidden(uint slot)
@@ -356,6 +368,34 @@ internal sealed unsafe partial class MountedDirectory
         }
         _nodes.Move(slot, NodeTable.Root, hidden.AsSpan(..^1), hidden: true);
         return true;
+    }
+
+    // A process was killed in the middle of a rename: if it came to pass, the nodes are where it took them.
+    private void FinishRename()
+    {
+        var header = _state.Header;
+        if (header->Operation.Step != OperationStep.Started)
+            return;
+        FinishRename(&header->Moved, header->Exchanged.Node);
+        FinishRename(&header->Exchanged, header->Moved.Node);
+    }
+
+    private void FinishRename(MoveSlot* move, uint other)
+    {
+        var slot = move->Node;
+        if (slot <= NodeTable.Root || slot >= _state.Header->NodesAllocated || _nodes.Find(move->Parent, out var parent) is null)
+            return;
+        var directory = _underneath.Enter(parent);
+        if (_nodes[slot]->Used == 0 || directory < 0
+            || Underneath.Stat(directory, move->Name, out var file) < 0 || _nodes.SlotOf(file) != slot)
+            return;
+        var name = MoveSlot.NameOf(move);
+        var replaced = _nodes.SlotOf(move->Parent, name);
+        if (replaced == slot)
+            return;
+        if (replaced != 0 && replaced != other)
+            _nodes.Detach(replaced, fileIsGone: true);
+        _nodes.Move(slot, parent, name, hidden: false);
     }
 
     /// <summary>Removes files that were unlinked while open, in a mount that is no more.</summary>
@@ -428,6 +468,7 @@ internal sealed unsafe partial class MountedDirectory
         if (request.Resent && slot.Request == request.Unique && slot.Step == OperationStep.Started)
             return true;
         Volatile.Write(ref *(uint*)&_state.Header->Operation.Step, (uint)OperationStep.None);
+        (_state.Header->Moved.Node, _state.Header->Exchanged.Node) = (0, 0);
         slot.Request = request.Unique;
         slot.Target = target;
         slot.Origin = origin;

@@ -9,6 +9,9 @@ internal sealed unsafe partial class MountedDirectory
 {
     private readonly Dictionary<string, Source> _sources = new(StringComparer.Ordinal);
     private readonly Dictionary<ulong, SourceCounters> _countersById = [];
+
+    // Sources that get no more records, and the last one they can have.
+    private readonly Queue<(ulong Id, ulong Last)> _forgotten = [];
     private readonly HashSet<ulong> _unanswered = [];
     private readonly BlockedWrites _blocked = new();
     private readonly Queue<OpenHandle> _released = [];
@@ -32,10 +35,10 @@ internal sealed unsafe partial class MountedDirectory
             _counters.RecognisedCount++;
             return mustCommit ? AnswerCommitted(request.RawUnique, args.Size) : reply.Written(args.Size);
         }
+        if ((args.WriteFlags & WriteFlags.KillSuidGid) != WriteFlags.None && (handle.Node->Mode & 0xc00) != 0 && handle.Descriptor >= 0)
+            DropPrivileges(handle.Descriptor, handle.Node);
         if (_blocked.Count != 0)
             return Block(request, args, handle, data);
-        if ((args.WriteFlags & WriteFlags.KillSuidGid) != WriteFlags.None && (handle.Node->Mode & 0xc00) != 0)
-            DropPrivileges(handle.NodeIndex, handle.Node);
         var error = Append(handle, request.Unique, request.Uid, request.Pid, args.Offset, args.Flags, data);
         if (error == Errno.ENOSPC && _blocks && _keeper.Full == 0)
             return Block(request, args, handle, data);
@@ -86,7 +89,6 @@ internal sealed unsafe partial class MountedDirectory
             }
             return source;
         });
-        OpenUnderneath(handles);
         var open = handles.ToDictionary(static handle => handle.Number);
         using var reader = new LogReader(storage, Math.Min(_keeps ? _keeper.Kept : ulong.MaxValue, _state.Header->Answered + 1));
         while (reader.TryRead(out var record))
@@ -106,13 +108,9 @@ internal sealed unsafe partial class MountedDirectory
                     NoteWritten(written.Node, (long)write.Offset + write.Data.Length, write.Time, record.Sequence);
             }
         }
-        foreach (var handle in handles)
-        {
-            if (handle.State->Use != HandleUse.Released)
-                continue;
-            _handles.Leave(handle);
-            _released.Enqueue(handle);
-        }
+        _handles.FreeClosed(FreeBelow);
+        OpenUnderneath(handles);
+        TakeReleased(handles);
         _keeper.Appended = _appended;
     }
 
@@ -121,24 +119,75 @@ internal sealed unsafe partial class MountedDirectory
     public void Finish(Action<string> report)
     {
         var handles = _handles.Restore((path, id) => new Source(path, _counters.Of(path)) { Id = id });
+        _handles.FreeClosed(FreeBelow);
         OpenUnderneath(handles);
+        TakeReleased(handles);
         if (_keeper.Drain(_appended) is var error and not 0)
             report($"what was written last before the mount ended cannot be read back ({Errno.Text(error)}); its lines are in the log");
-        foreach (var handle in handles)
+        CloseAll(report);
+    }
+
+    /// <summary>States that all files are closed: the mount is at its end.</summary>
+    /// <param name="report">For sentences to people.</param>
+    public void CloseAll(Action<string> report)
+    {
+        foreach (var handle in _handles.Open())
         {
-            if (handle.State->Use != HandleUse.Closed && handle.Wrote)
-                _released.Enqueue(handle);
+            if (!handle.Wrote)
+                continue;
+            handle.State->Use = HandleUse.Released;
+            _released.Enqueue(handle);
         }
         AppendCloses();
         if (_released.Count > 0)
             report($"the log has no room to state that {_released.Count} files were closed");
+        RemoveLeftovers();
+    }
+
+    private int OpenReadOnly(uint slot, int mode)
+    {
+        const uint readAndWrite = 0x180;
+
+        var path = _underneath.Open(slot, Libc.O_PATH);
+        if (path < 0)
+            return path;
+        var fd = Underneath.Stat(path, out var file);
+        if (fd == 0 && (fd = Underneath.SetMode(path, (uint)(file.Mode & 0xfff) | readAndWrite)) == 0)
+        {
+            fd = _underneath.Open(slot, mode);
+            _ = Underneath.SetMode(path, (uint)file.Mode & 0xfff);
+        }
+        _ = Libc.Close(path);
+        return fd;
+    }
+
+    private void TakeReleased(List<OpenHandle> handles)
+    {
+        foreach (var handle in handles)
+        {
+            if (handle.State->Use != HandleUse.Released)
+                continue;
+            _handles.Leave(handle);
+            _released.Enqueue(handle);
+        }
     }
 
     private void OpenUnderneath(List<OpenHandle> handles)
     {
+        FinishRename();
         foreach (var handle in handles)
         {
-            handle.Descriptor = Math.Max(_underneath.Open(handle.NodeIndex, (int)handle.State->Flags & Libc.O_ACCMODE), -1);
+            if (handle.State->Use == HandleUse.Free)
+                continue;
+            var (slot, mode) = (handle.NodeIndex, (int)handle.State->Flags & Libc.O_ACCMODE);
+            handle.Descriptor = _underneath.Open(slot, mode);
+            // The kill may have come between hiding it and noting that.
+            if (handle.Descriptor < 0 && handle.Node->Hidden == 0 && FindHidden(slot))
+                handle.Descriptor = _underneath.Open(slot, mode);
+            // A file may be written by who made it read-only, but not opened again.
+            if (handle.Descriptor == -Errno.EACCES && !_isRoot)
+                handle.Descriptor = OpenReadOnly(slot, mode);
+            handle.Descriptor = Math.Max(handle.Descriptor, -1);
             _keeper.Add(handle);
         }
     }
@@ -154,6 +203,11 @@ internal sealed unsafe partial class MountedDirectory
             counters.LostRecordsCount += records;
             counters.LostBytesCount += bytes;
         }
+        lock (_countersById)
+        {
+            while (_forgotten.TryPeek(out var source) && source.Last < _log.FirstSequence)
+                _countersById.Remove(_forgotten.Dequeue().Id);
+        }
     }
 
     private int Append(OpenHandle handle, ulong request, uint uid, uint thread, ulong offset, uint flags, ReadOnlySpan<byte> data)
@@ -164,7 +218,7 @@ internal sealed unsafe partial class MountedDirectory
         var node = handle.Node;
         try
         {
-            if (source.StatedIn != _log.SegmentStart && !State(source))
+            if (source.StatedIn != _log.SegmentStart && !State(source) && !(MakeRoom() && State(source)))
                 return Errno.ENOSPC;
             if (!handle.Wrote)
             {
@@ -179,10 +233,9 @@ internal sealed unsafe partial class MountedDirectory
                 head, handle.State->Source, handle.Number, at, now, request, uid, thread == handle.Thread ? handle.Pid : _processes.Of(thread, now));
             _appending = source;
             var isAppended = _log.TryAppend(RecordKind.Write, head, data, out var sequence);
-            if (!isAppended && _keeps && _keeper.Kept <= _appended)
+            if (!isAppended && MakeRoom())
             {
-                // Perhaps the log is full only of what is not underneath yet, and every other reader has passed it.
-                _keeper.Await(_appended);
+                _appending = source;
                 isAppended = _log.TryAppend(RecordKind.Write, head, data, out sequence);
             }
             _appending = null;
@@ -203,6 +256,15 @@ internal sealed unsafe partial class MountedDirectory
         if (_released.Count != 0)
             AppendCloses();
         return 0;
+    }
+
+    // Perhaps the log is full only of what is not underneath yet, and every other reader has passed it.
+    private bool MakeRoom()
+    {
+        if (!_keeps || _keeper.Kept > _appended)
+            return false;
+        _keeper.Await(_appended);
+        return true;
     }
 
     private static void NoteWritten(NodeSlot* node, long end, long time, ulong sequence)
@@ -264,8 +326,11 @@ internal sealed unsafe partial class MountedDirectory
     {
         foreach (var (path, source) in _sources)
         {
-            if (source.Handles == 0)
-                _sources.Remove(path);
+            if (source.Handles != 0)
+                continue;
+            _sources.Remove(path);
+            lock (_countersById)
+                _forgotten.Enqueue((source.Id, _appended));
         }
     }
 
@@ -305,7 +370,8 @@ internal sealed unsafe partial class MountedDirectory
 
     private int Block(in FuseRequest request, in WriteIn args, OpenHandle handle, ReadOnlySpan<byte> data)
     {
-        _blocked.Add(request, args, handle, data);
+        if (!_blocked.TryAdd(request, args, handle, data))
+            return Refuse(handle, Errno.ENOSPC);
         CountBlocked();
         return Deferred;
     }
@@ -326,9 +392,11 @@ internal sealed unsafe partial class MountedDirectory
         return Deferred;
     }
 
-    // A new request: all that had to be sent again has been by now, and so every earlier write has been answered, unless it waits for
-    // a commit. What is left of the set was answered just before the kill.
-    private void NoteAnswered()
+    /// <summary>
+    /// To be called for a new request, or when there is none: all that had to be sent again has been by now, and so the write of every
+    /// record has been answered, unless it waits for a commit. What is left of the set was answered just before the kill.
+    /// </summary>
+    public void NoteAnswered()
     {
         if (_unanswered.Count != 0)
             _unanswered.Clear();

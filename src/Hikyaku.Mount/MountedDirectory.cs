@@ -27,6 +27,8 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
     private readonly bool _keeps;
     private readonly bool _isStrict;
     private readonly bool _blocks;
+    // The rest is for what must go on when programs have opened all they can: segments, attributes, directories.
+    private readonly int _descriptorsForPrograms = Libc.DescriptorsMax() - 256;
     private readonly bool _isRoot = Libc.GetEUid() == 0;
 
     public MountedDirectory(
@@ -44,7 +46,6 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
 
     public override int Lookup(in FuseRequest request, ReadOnlySpan<byte> name, FuseReply reply)
     {
-        _underneath.Trim();
         if (HiddenName.Is(name))
             return -Errno.ENOENT;
         if (_nodes.Find(request.NodeId, out var parent) is null)
@@ -76,34 +77,37 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
         var node = _nodes.Find(request.NodeId, out var slot);
         if (node is null)
             return -Errno.ESTALE;
-        var error = _underneath.Locate(slot, out var directory, out var name);
-        if (error < 0)
-            return error;
-        var follow = slot == NodeTable.Root ? 0 : Libc.AT_SYMLINK_NOFOLLOW;
+        var fd = _underneath.Open(slot, Libc.O_PATH);
+        if (fd < 0)
+            return fd;
         var valid = args.Valid;
+        var hasTimes = (valid & time) != SetAttrValid.None;
+        var isLater = (valid & SetAttrValid.Size) != SetAttrValid.None || (hasTimes && IsAhead(node) && _keeps);
+        var error = 0;
         if ((valid & owner) != SetAttrValid.None)
         {
             var uid = (valid & SetAttrValid.Uid) != SetAttrValid.None ? args.Uid : uint.MaxValue;
             var gid = (valid & SetAttrValid.Gid) != SetAttrValid.None ? args.Gid : uint.MaxValue;
-            if (Libc.FChOwnAt(directory, name, uid, gid, follow) != 0)
-                return -Libc.Error;
+            error = Underneath.SetOwner(fd, uid, gid);
         }
-        if ((valid & SetAttrValid.Mode) != SetAttrValid.None && Libc.FChModAt(directory, name, args.Mode & 0xfff, follow) != 0)
-            return -Libc.Error;
-        if ((valid & SetAttrValid.KillSuidGid) != SetAttrValid.None && (error = DropPrivileges(slot, node)) < 0)
+        if (error == 0 && (valid & SetAttrValid.Mode) != SetAttrValid.None)
+            error = Underneath.SetMode(fd, args.Mode & 0xfff);
+        if (error == 0 && (valid & SetAttrValid.KillSuidGid) != SetAttrValid.None)
+            error = DropPrivileges(fd, node);
+        if (error == 0 && hasTimes && !isLater)
+        {
+            var times = stackalloc Libc.TimeSpec[2];
+            Times(args, times);
+            error = Underneath.SetTimes(fd, times);
+            NoteModified(args, node);
+        }
+        _ = Libc.Close(fd);
+        if (error < 0)
             return error;
         if ((valid & SetAttrValid.Size) != SetAttrValid.None)
             return Truncate(request, args, slot, node, reply);
-        if ((valid & time) != SetAttrValid.None)
-        {
-            if (IsAhead(node) && _keeps)
-                return SetTimesLater(request, args, slot, node);
-            var times = stackalloc Libc.TimeSpec[2];
-            Times(args, times);
-            if (Libc.UTimensAt(directory, name, times, follow) != 0)
-                return -Libc.Error;
-            NoteModified(args, node);
-        }
+        if (isLater)
+            return SetTimesLater(request, args, slot, node);
         error = Attributes(slot, node, out var attr);
         return error < 0 ? error : reply.Attr(new AttrOut { AttrValid = ValidSeconds, Attr = attr });
     }
@@ -193,6 +197,9 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
         slot = _nodes.Remember(file, parent, name);
         if (slot == 0)
             return -Errno.ENOSPC;
+        // It has another name that everybody may see, by which it can be reached as well.
+        if (_nodes[slot]->Hidden != 0)
+            Unhide(slot, parent, name);
         _nodes[slot]->Lookups++;
         return reply.Entry(EntryOf(slot, file));
     }
@@ -210,18 +217,18 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
         };
     }
 
-    private int DropPrivileges(uint slot, NodeSlot* node)
+    private static int DropPrivileges(int fd, NodeSlot* node)
     {
         const uint setUser = 0x800;
         const uint setGroup = 0x400;
         const uint groupExecute = 8;
 
-        var error = _underneath.Locate(slot, out var directory, out var name);
-        if (error < 0 || (error = Underneath.Stat(directory, name, out var file)) < 0)
+        var error = Underneath.Stat(fd, out var file);
+        if (error < 0)
             return error;
         var dropped = setUser | ((file.Mode & groupExecute) != 0 ? setGroup : 0);
         node->Mode = file.Mode & ~dropped;
-        return (file.Mode & dropped) == 0 || Libc.FChModAt(directory, name, node->Mode & 0xfff, Libc.AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -Libc.Error;
+        return (file.Mode & dropped) == 0 ? 0 : Underneath.SetMode(fd, node->Mode & 0xfff);
     }
 
     private static void Times(in SetAttrIn args, Libc.TimeSpec* times)

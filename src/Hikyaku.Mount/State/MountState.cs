@@ -8,11 +8,11 @@ namespace Hikyaku.Mount;
 /// </summary>
 internal sealed unsafe class MountState : IDisposable
 {
-    public const uint NodesMax = 1 << 20;
+    public const uint NodesMax = 1 << 22;
     public const uint HandlesMax = 1 << 16;
 
     private const ulong Magic = 0x746E_754F_4D6B_6948; // "HikMOunt"
-    private const uint KnownVersion = 1;
+    private const uint KnownVersion = 2;
     private const int HeaderBytes = 4096;
     private const uint NodesStep = 1024;
     private const uint HandlesStep = 64;
@@ -115,13 +115,8 @@ internal sealed unsafe class MountState : IDisposable
     /// <summary>Gives a node another name. Written down first, so that a kill in the middle leaves no half of a name.</summary>
     public void Move(uint slot, ulong parent, ReadOnlySpan<byte> name, bool hidden)
     {
-        var header = Header;
-        header->MoveSlot = slot;
-        header->MoveParent = parent;
-        header->MoveHidden = hidden ? (ushort)1 : (ushort)0;
-        header->MoveNameLength = (ushort)name.Length;
-        name.CopyTo(new Span<byte>(header->MoveName, NodeSlot.NameMax));
-        Volatile.Write(ref header->Moving, 1);
+        MoveSlot.Set(&Header->Move, slot, parent, name, hidden);
+        Volatile.Write(ref Header->Moving, 1);
         FinishMove();
     }
 
@@ -133,16 +128,15 @@ internal sealed unsafe class MountState : IDisposable
 
     private void FinishMove()
     {
-        var header = Header;
-        if (header->Moving != 1 || header->MoveSlot >= header->NodesAllocated || header->MoveNameLength > NodeSlot.NameMax)
+        var move = &Header->Move;
+        if (Header->Moving != 1 || move->Node >= Header->NodesAllocated || move->NameLength > NodeSlot.NameMax)
             return;
-        var node = Node(header->MoveSlot);
-        node->Parent = header->MoveParent;
-        node->Hidden = header->MoveHidden;
-        node->NameLength = header->MoveNameLength;
-        Unsafe.CopyBlock(node->Name, header->MoveName, header->MoveNameLength);
-        node->Name[header->MoveNameLength] = 0;
-        Volatile.Write(ref header->Moving, 0);
+        var node = Node(move->Node);
+        node->Parent = move->Parent;
+        node->Hidden = move->Hidden;
+        node->NameLength = move->NameLength;
+        Unsafe.CopyBlock(node->Name, move->Name, (uint)move->NameLength + 1);
+        Volatile.Write(ref Header->Moving, 0);
     }
 
     private bool Allocate(long offset, long bytes)

@@ -37,6 +37,9 @@ internal unsafe struct NodeSlot
     /// <summary>Sequence of the last Write record of this file; what is below the keeper's position is underneath too.</summary>
     public ulong LastSequence;
 
+    /// <summary>The file was emptied after the writes up to this sequence: their content is not kept any more.</summary>
+    public ulong Emptied;
+
     /// <summary>st_mode as last seen.</summary>
     public uint Mode;
 

@@ -4,7 +4,7 @@ namespace Hikyaku.Mount;
 
 /// <summary>The first page of the mapped state.</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal unsafe struct StateHeader
+internal struct StateHeader
 {
     public ulong Magic;
     public uint Version;
@@ -13,7 +13,7 @@ internal unsafe struct StateHeader
     public uint NodesAllocated;
     public uint HandlesAllocated;
 
-    /// <summary>1 = a move of a node to another name, written down below, is being applied.</summary>
+    /// <summary>1 = <see cref="Move"/> is being applied.</summary>
     public uint Moving;
 
     /// <summary>Which mount this is the state of, <see cref="MountOptions.Incarnation"/>.</summary>
@@ -30,9 +30,11 @@ internal unsafe struct StateHeader
 
     public OperationSlot Operation;
 
-    public uint MoveSlot;
-    public ushort MoveHidden;
-    public ushort MoveNameLength;
-    public ulong MoveParent;
-    public fixed byte MoveName[NodeSlot.NameMax + 1];
+    public MoveSlot Move;
+
+    /// <summary>What a rename that is <see cref="OperationStep.Started"/> is about to do to the node it moves.</summary>
+    public MoveSlot Moved;
+
+    /// <summary>In an exchange, to the other node.</summary>
+    public MoveSlot Exchanged;
 }

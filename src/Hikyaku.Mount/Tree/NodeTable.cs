@@ -157,18 +157,20 @@ internal sealed unsafe class NodeTable
         FreeIfUnused(slot);
     }
 
-    public void FreeIfUnused(uint slot)
+    // And then the directories above it that nobody else needs.
+    private void FreeIfUnused(uint slot)
     {
-        var node = _state.Node(slot);
-        if (slot == Root || node->Used == 0 || node->Lookups != 0 || _pins[slot] > 0)
-            return;
-        Find(node->Parent, out var parent);
-        Disown(slot);
-        Volatile.Write(ref node->Used, 0);
-        _free.Push(slot);
-        Freed?.Invoke(slot);
-        if (parent != 0)
-            Unpin(parent);
+        while (slot > Root && _state.Node(slot) is var node && node->Used != 0 && node->Lookups == 0 && _pins[slot] <= 0)
+        {
+            Find(node->Parent, out var parent);
+            Disown(slot);
+            Volatile.Write(ref node->Used, 0);
+            _free.Push(slot);
+            Freed?.Invoke(slot);
+            if (parent != 0)
+                _pins[parent]--;
+            slot = parent;
+        }
     }
 
     /// <summary>Called with the slot of a node that is no more.</summary>
@@ -186,6 +188,7 @@ internal sealed unsafe class NodeTable
         node->Size = (long)file.Size;
         node->Modified = (file.Modify.Seconds * 1_000_000_000) + file.Modify.Nanoseconds;
         node->LastSequence = 0;
+        node->Emptied = 0;
         node->Mode = file.Mode;
     }
 

@@ -10,13 +10,17 @@ namespace Hikyaku.Mount;
 internal sealed unsafe class Underneath : IDisposable
 {
     private const int DirectoriesMax = 256;
+    private const int LevelsMax = 2048;
+    private const int PathOfDescriptorMax = 32;
 
     private static readonly byte* Dot = Text("."u8);
     private static readonly byte* Empty = Text([]);
 
     private readonly int _root;
     private readonly NodeTable _nodes;
-    private readonly Dictionary<uint, int> _directories = [];
+    private readonly Dictionary<uint, LinkedListNode<(uint Slot, int Descriptor)>> _directories = [];
+    private readonly LinkedList<(uint Slot, int Descriptor)> _recent = [];
+    private readonly Stack<uint> _way = [];
 
     public Underneath(int root, NodeTable nodes)
     {
@@ -29,30 +33,37 @@ internal sealed unsafe class Underneath : IDisposable
 
     public NodeTable Nodes => _nodes;
 
-    /// <summary>A descriptor of the directory, valid until <see cref="Trim"/> or <see cref="Leave"/>.</summary>
+    /// <summary>A descriptor of the directory, valid until as many others were entered as are remembered.</summary>
     public int Enter(uint slot)
     {
-        if (slot == NodeTable.Root)
-            return _root;
-        if (_directories.TryGetValue(slot, out var known))
-            return known;
-        var node = _nodes[slot];
-        if (!node->IsDirectory)
-            return -Errno.ENOTDIR;
-        if (_nodes.Find(node->Parent, out var parent) is null)
-            return -Errno.ESTALE;
-        var above = Enter(parent);
-        if (above < 0)
-            return above;
-        var fd = Libc.OpenAt(above, node->Name, Libc.O_PATH | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC, 0);
-        if (fd < 0)
-            return Stale(Libc.Error);
-        if (Stat(fd, out var file) < 0 || file.Inode != node->Inode || NodeTable.Device(file) != node->Device)
+        if (Recall(slot, out var fd))
+            return fd;
+        // Up to the nearest that is open, and down again; so far that one request keeps no other waiting for long.
+        _way.Clear();
+        for (var at = slot; !Recall(at, out fd);)
         {
-            _ = Libc.Close(fd);
-            return -Errno.ESTALE;
+            if (!_nodes[at]->IsDirectory)
+                return -Errno.ENOTDIR;
+            if (_way.Count == LevelsMax)
+                return -Errno.ENAMETOOLONG;
+            _way.Push(at);
+            if (_nodes.Find(_nodes[at]->Parent, out at) is null)
+                return -Errno.ESTALE;
         }
-        _directories.Add(slot, fd);
+        var isOurs = false;
+        while (_way.TryPop(out var next))
+        {
+            var below = OpenDirectory(fd, _nodes[next]);
+            if (isOurs)
+                _ = Libc.Close(fd);
+            if (below < 0)
+                return below;
+            (fd, isOurs) = (below, true);
+        }
+        // Only what was asked for is remembered: a deep directory does not push out all the others.
+        _directories.Add(slot, _recent.AddFirst((slot, fd)));
+        if (_recent.Count > DirectoriesMax)
+            Leave(_recent.Last!.Value.Slot);
         return fd;
     }
 
@@ -98,8 +109,22 @@ internal sealed unsafe class Underneath : IDisposable
     }
 
     /// <summary>Sets times through any descriptor, also one of O_PATH.</summary>
-    public static int SetTimes(int descriptor, Libc.TimeSpec* times) =>
-        Libc.UTimensAt(descriptor, Empty, times, Libc.AT_EMPTY_PATH) == 0 ? 0 : -Libc.Error;
+    public static int SetTimes(int descriptor, Libc.TimeSpec* times)
+    {
+        var path = stackalloc byte[PathOfDescriptorMax];
+        return Libc.UTimensAt(Libc.AT_FDCWD, PathOfDescriptor(descriptor, path), times, 0) == 0 ? 0 : -Libc.Error;
+    }
+
+    /// <inheritdoc cref="SetTimes"/>
+    public static int SetMode(int descriptor, uint mode)
+    {
+        var path = stackalloc byte[PathOfDescriptorMax];
+        return Libc.FChModAt(Libc.AT_FDCWD, PathOfDescriptor(descriptor, path), mode, 0) == 0 ? 0 : -Libc.Error;
+    }
+
+    /// <inheritdoc cref="SetTimes"/>
+    public static int SetOwner(int descriptor, uint user, uint group) =>
+        Libc.FChOwnAt(descriptor, Empty, user, group, Libc.AT_EMPTY_PATH) == 0 ? 0 : -Libc.Error;
 
     /// <summary>Opens the node's file; the caller closes it.</summary>
     public int Open(uint slot, int flags)
@@ -139,32 +164,58 @@ internal sealed unsafe class Underneath : IDisposable
         return length;
     }
 
-    /// <summary>Closes what is remembered, when that is much. Not while a descriptor from <see cref="Enter"/> is in use.</summary>
-    public void Trim()
-    {
-        if (_directories.Count < DirectoriesMax)
-            return;
-        foreach (var fd in _directories.Values)
-            _ = Libc.Close(fd);
-        _directories.Clear();
-    }
-
     /// <summary>The directory is no more.</summary>
     public void Leave(uint slot)
     {
-        if (_directories.Remove(slot, out var fd))
-            _ = Libc.Close(fd);
+        if (!_directories.Remove(slot, out var known))
+            return;
+        _recent.Remove(known);
+        _ = Libc.Close(known.Value.Descriptor);
     }
 
     public void Dispose()
     {
-        foreach (var fd in _directories.Values)
+        foreach (var (_, fd) in _recent)
             _ = Libc.Close(fd);
+        _recent.Clear();
         _directories.Clear();
+    }
+
+    private bool Recall(uint slot, out int fd)
+    {
+        fd = _root;
+        if (slot == NodeTable.Root)
+            return true;
+        if (!_directories.TryGetValue(slot, out var known))
+            return false;
+        _recent.Remove(known);
+        _recent.AddFirst(known);
+        fd = known.Value.Descriptor;
+        return true;
+    }
+
+    private static int OpenDirectory(int above, NodeSlot* node)
+    {
+        var fd = Libc.OpenAt(above, node->Name, Libc.O_PATH | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC, 0);
+        if (fd < 0)
+            return Stale(Libc.Error);
+        if (Stat(fd, out var file) == 0 && file.Inode == node->Inode && NodeTable.Device(file) == node->Device)
+            return fd;
+        _ = Libc.Close(fd);
+        return -Errno.ESTALE;
     }
 
     // A name that the kernel still believes in: it then looks the name up again and tells the program what it finds.
     private static int Stale(int errno) => errno is Errno.ENOENT or Errno.ENOTDIR or Errno.ELOOP ? -Errno.ESTALE : -errno;
+
+    // Kernels before 5.8 set times, and before 6.6 modes, of a file behind an O_PATH descriptor only by this name.
+    private static byte* PathOfDescriptor(int descriptor, byte* path)
+    {
+        "/proc/self/fd/"u8.CopyTo(new Span<byte>(path, PathOfDescriptorMax));
+        System.Buffers.Text.Utf8Formatter.TryFormat(descriptor, new Span<byte>(path + 14, 11), out var digits);
+        path[14 + digits] = 0;
+        return path;
+    }
 
     private static byte* Text(ReadOnlySpan<byte> text)
     {

@@ -16,7 +16,7 @@ public sealed class FuseNegotiationTests
         var (negotiation, reply) = FuseNegotiation.Agree(Init(7, 45, Flags618, Flags2618));
         Assert.NotNull(negotiation);
         Assert.Equal(
-            InitFlags.AsyncRead | InitFlags.AtomicTruncate | InitFlags.BigWrites | InitFlags.AsyncDirectIO | InitFlags.ParallelDirOps
+            InitFlags.AsyncRead | InitFlags.BigWrites | InitFlags.AsyncDirectIO | InitFlags.ParallelDirOps
             | InitFlags.AbortError | InitFlags.MaxPages | InitFlags.HandleKillPrivV2 | InitFlags.InitExt | InitFlags.DirectIOAllowMmap
             | InitFlags.HasResend,
             negotiation.Flags);

@@ -24,7 +24,7 @@ public sealed class FuseSessionTests
         Assert.Equal((16, 4ul), Summary(kernel.Receive()));
         kernel.Close();
         Assert.True(running.Wait(TimeSpan.FromSeconds(20)), "the session did not end");
-        Assert.Equal(FuseReadResult.Unmounted, running.Result);
+        Assert.Equal(FuseReadResult.Closed, running.Result);
         Assert.Equal(3, system.Calls.Count);
     }
 

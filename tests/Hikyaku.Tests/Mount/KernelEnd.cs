@@ -45,9 +45,6 @@ internal sealed unsafe partial class KernelEnd : IDisposable
         Stop();
         between?.Invoke();
         Start();
-        // First thing, before it reads anything.
-        var resend = Receive();
-        Assert.Equal(7, MemoryMarshal.Read<OutHeader>(resend).Error);
     }
 
     /// <summary>A new mount on the same state.</summary>
@@ -87,9 +84,9 @@ internal sealed unsafe partial class KernelEnd : IDisposable
         }
     }
 
-    public (ulong Node, ulong Handle) Create(string name, ulong unique, uint flags = 0x41)
+    public (ulong Node, ulong Handle) Create(string name, ulong unique, uint flags = 0x41, ulong parent = 1)
     {
-        var (error, payload) = Ask(Opcode.Create, unique, 1, Bytes(new CreateIn { Flags = flags, Mode = 0x81A4 }), Name(name));
+        var (error, payload) = Ask(Opcode.Create, unique, parent, Bytes(new CreateIn { Flags = flags, Mode = 0x81A4 }), Name(name));
         Assert.Equal(0, error);
         return (MemoryMarshal.Read<EntryOut>(payload).NodeId, MemoryMarshal.Read<OpenOut>(payload.AsSpan(Unsafe.SizeOf<EntryOut>())).Handle);
     }
@@ -192,6 +189,8 @@ internal sealed unsafe partial class KernelEnd : IDisposable
             _ = close(directory);
         }) { IsBackground = true };
         _thread.Start();
+        // First thing, before it reads anything.
+        Assert.Equal(7, MemoryMarshal.Read<OutHeader>(Receive()).Error);
     }
 
     [LibraryImport("libc")]

@@ -186,6 +186,42 @@ public sealed class MountTests
         }
     }
 
+    [MountTheory]
+    [InlineData("rm a.log")]
+    [InlineData(": > a.log")]
+    public void Removing_or_emptying_the_file_that_fills_the_disk_makes_room(string remedy)
+    {
+        using var mount = new LiveMount();
+        Process.Start("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", mount.Point]).WaitForExit();
+        try
+        {
+            mount.Start();
+            mount.Shell("head -c 8000000 /dev/zero | dd of=a.log bs=1M iflag=fullblock status=none", mustSucceed: false);
+            Eventually(() => mount.Reports.Contains("no room underneath", StringComparison.Ordinal));
+            mount.Shell(remedy);
+            Eventually(() => mount.Reports.Contains("room underneath again", StringComparison.Ordinal));
+            Assert.Equal("last\n", mount.Shell("echo last >> a.log; cat a.log"));
+        }
+        finally
+        {
+            mount.Stop();
+            Process.Start("umount", ["-l", mount.Point]).WaitForExit();
+        }
+    }
+
+    [MountFact]
+    public void The_end_of_a_mount_closes_what_is_still_open()
+    {
+        using var mount = new LiveMount().Start();
+        var file = File.OpenHandle(Path.Combine(mount.Point, "a.log"), FileMode.Create, FileAccess.Write);
+        RandomAccess.Write(file, "no newline"u8, 0);
+        mount.Shell("echo x > ../gone; exec 3> gone; rm gone; umount -l .");
+        file.Dispose();
+        mount.Stop();
+        Assert.Equal(["write a.log@0 no newline", "close a.log"], mount.Records());
+        Assert.Equal(["a.log"], Directory.GetFileSystemEntries(mount.Point).Select(Path.GetFileName));
+    }
+
     [MountFact]
     public void Git_works_in_a_mount()
     {

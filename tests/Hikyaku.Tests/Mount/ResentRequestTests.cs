@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 using Hikyaku.Fuse;
 using Hikyaku.Log;
 using Hikyaku.Mount;
@@ -183,6 +184,55 @@ public sealed class ResentRequestTests
         kernel.Write(handle, 10, "three\n");
         kernel.Stop();
         Assert.Equal("one\ntwo\nthree\n", File.ReadAllText(Path.Combine(kernel.Underneath, "a.log")));
+    }
+
+    [Theory]
+    [InlineData("rename")]
+    [InlineData("exchange")]
+    [InlineData("directory")]
+    [InlineData("unlink")]
+    public void A_kill_after_a_name_was_changed_and_before_that_was_noted_loses_no_open_file(string operation)
+    {
+        using var kernel = new KernelEnd();
+        var parent = MemoryMarshal.Read<EntryOut>(kernel.Ask(Opcode.MkDir, 2, 1, KernelEnd.Bytes(new MkDirIn { Mode = 0x1ED }), KernelEnd.Name("dir")).Payload).NodeId;
+        var (node, handle) = kernel.Create("a.log", 4);
+        var (other, otherHandle) = kernel.Create("b.log", 6);
+        var (below, belowHandle) = kernel.Create("c.log", 8, parent: parent);
+        var (opcode, moved, body) = operation switch
+        {
+            "rename" => (Opcode.Rename, node, [KernelEnd.Bytes(new RenameIn { NewParent = parent }), KernelEnd.Name("a.log"), KernelEnd.Name("new.log")]),
+            "exchange" => (Opcode.Rename2, node, [KernelEnd.Bytes(new Rename2In { NewParent = 1, Flags = RenameFlags.Exchange }), KernelEnd.Name("a.log"), KernelEnd.Name("b.log")]),
+            "directory" => (Opcode.Rename, parent, [KernelEnd.Bytes(new RenameIn { NewParent = 1 }), KernelEnd.Name("dir"), KernelEnd.Name("new")]),
+            _ => (Opcode.Unlink, node, new[] { KernelEnd.Name("a.log") }),
+        };
+        Assert.Equal(0, kernel.Ask(opcode, 10, 1, body).Error);
+        kernel.Restart(() =>
+        {
+            CutShort(kernel, true);
+            using var state = MountState.TryOpen(kernel.StatePath)!;
+            state.Move((uint)moved, 1, Encoding.UTF8.GetBytes(moved == parent ? "dir" : "a.log"), hidden: false);
+            if (operation == "exchange")
+                state.Move((uint)other, 1, "b.log"u8, hidden: false);
+        });
+        Assert.Equal(0, kernel.Ask(opcode, 10 | Resent, 1, body).Error);
+        foreach (var (id, file, unique) in new[] { (node, handle, 12ul), (other, otherHandle, 14ul), (below, belowHandle, 16ul) })
+        {
+            Assert.Equal(0, kernel.Write(file, unique, $"{file}\n"));
+            Assert.Equal(0, kernel.Ask(Opcode.FSync, unique + 20, id, KernelEnd.Bytes(new FSyncIn { Handle = file })).Error);
+            var (error, payload) = kernel.Ask(Opcode.GetAttr, unique + 40, id, KernelEnd.Bytes(default(GetAttrIn)));
+            Assert.Equal(0, error);
+            Assert.Equal($"{file}\n".Length, (int)MemoryMarshal.Read<AttrOut>(payload).Attr.Size);
+        }
+        Assert.Equal(0, kernel.Counters.Unkept);
+    }
+
+    [Fact]
+    public void A_file_that_is_there_behind_the_kernels_back_is_looked_up_again_and_not_emptied()
+    {
+        using var kernel = new KernelEnd();
+        File.WriteAllText(Path.Combine(kernel.Underneath, "a.log"), "text");
+        Assert.Equal(-Errno.ESTALE, kernel.Ask(Opcode.Create, 2, 1, KernelEnd.Bytes(new CreateIn { Flags = 0x241, Mode = 0x81A4 }), KernelEnd.Name("a.log")).Error);
+        Assert.Equal("text", File.ReadAllText(Path.Combine(kernel.Underneath, "a.log")));
     }
 
     private static ulong NodeOf(byte[] payload) => payload.Length == 0 ? 0 : MemoryMarshal.Read<EntryOut>(payload).NodeId;

@@ -93,6 +93,26 @@ public sealed unsafe partial class WritePathTests : IDisposable
         Assert.Equal(-Errno.ENAMETOOLONG, Dispatch(Request(Opcode.Create, [.. KernelEnd.Bytes(new CreateIn { Flags = 0x41, Mode = 0x81A4 }), .. KernelEnd.Name("x")], parent)));
     }
 
+    [Fact]
+    public void Deep_directories_work_up_to_a_limit()
+    {
+        const int limit = 2048;
+        var parent = 1ul;
+        for (var depth = 0; depth < limit; depth++)
+            Assert.Equal(0, MakeDirectory("d", ref parent));
+        var deepest = parent;
+        Assert.Equal(0, MakeDirectory("d", ref parent));
+        // More directories than are remembered: what lies deep is found all the same.
+        for (var i = 0; i < 300; i++)
+        {
+            var aside = 1ul;
+            Assert.Equal(0, MakeDirectory($"aside{i}", ref aside));
+            Assert.Equal(0, MakeDirectory("d", ref aside));
+        }
+        Assert.Equal(-Errno.ENAMETOOLONG, Dispatch(Request(Opcode.Lookup, KernelEnd.Name("d"), parent)));
+        Assert.Equal(0, Dispatch(Request(Opcode.Lookup, KernelEnd.Name("d"), deepest)));
+    }
+
     public void Dispose()
     {
         _log.Dispose();
@@ -105,6 +125,14 @@ public sealed unsafe partial class WritePathTests : IDisposable
     {
         Assert.Equal(0, Dispatch(Request(Opcode.Create, [.. KernelEnd.Bytes(new CreateIn { Flags = 0x441, Mode = 0x81A4 }), .. name, 0])));
         return MemoryMarshal.Read<OpenOut>(_reply.AsSpan(Unsafe.SizeOf<OutHeader>() + Unsafe.SizeOf<EntryOut>())).Handle;
+    }
+
+    private int MakeDirectory(string name, ref ulong parent)
+    {
+        var error = Dispatch(Request(Opcode.MkDir, [.. KernelEnd.Bytes(new MkDirIn { Mode = 0x1ED }), .. KernelEnd.Name(name)], parent));
+        if (error == 0)
+            parent = MemoryMarshal.Read<EntryOut>(_reply.AsSpan(Unsafe.SizeOf<OutHeader>())).NodeId;
+        return error;
     }
 
     private static byte[] Write(ulong handle, ReadOnlySpan<byte> data) =>
