@@ -185,10 +185,12 @@ public sealed class TransferProcess
         {
             await pump.RunAsync(cancel);
         }
-        finally
+        catch (Exception e) when (e is not OperationCanceledException)
         {
+            // One that was merely stopped stays, for the last status.
             lock (_lock)
                 _pumps.Remove(pump);
+            throw;
         }
     }
 
