@@ -147,7 +147,8 @@ internal sealed class SupervisedChild(string where, Func<ChildProcess> start, Re
             Journal.Error(where, $"{what}: the last of too many failures in a short time, giving up; the lines above say why");
             return true;
         }
-        var pause = rule.NextPause(ran);
+        // One that worked until it was killed is replaced at once.
+        var pause = limited ? rule.NextPause(ran) : TimeSpan.Zero;
         pause = pause > pauseMin ? pause : pauseMin;
         Journal.Warn(where, $"{what}; starting the next one{(pause > TimeSpan.Zero ? $" in {pause.TotalMilliseconds:0} ms" : "")}");
         await Task.Delay(pause, rule.Time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
