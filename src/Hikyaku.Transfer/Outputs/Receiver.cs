@@ -146,7 +146,7 @@ internal sealed class Receiver : IAsyncDisposable
             _connected = _proven = false;
             _unsent = 0;
             if (was || !string.Equals(_problem, reason, StringComparison.Ordinal))
-                _report($"{_name}: {reason}; lines wait in the log, trying again");
+                _report($"{(reason.Contains(_name, StringComparison.Ordinal) ? "" : _name + ": ")}{reason}; lines wait in the log, trying again");
             _problem = reason;
             return was;
         }
