@@ -135,7 +135,9 @@ public sealed class TransferProcess
             var pump = log + "/" + settings.Name;
             if (!_gates.TryGetValue(file.Path, out var gate))
                 _gates[file.Path] = gate = new FileGate();
-            gate.Expect(pump);
+            // Whoever has something to repeat comes first; a log that is not there yet has not.
+            if (File.Exists(Path.Combine(settings.CursorDirectory, settings.Name + ".journal")))
+                gate.Expect(pump);
             tasks.Add(KeepPumpAsync(settings, route, tail, _ => new FileOutput(
                 file, pump, gate, settings.Sync, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel));
         }
@@ -178,7 +180,7 @@ public sealed class TransferProcess
             await Task.Delay(LogWaitTime, _settings.Time, cancel);
         }
 
-        await using var pump = new Pump(settings, reader, output(reader.Log), tail, _boot, _settings.Time, _settings.Report);
+        await using var pump = await MakePumpAsync(settings, reader, output(reader.Log), tail);
         lock (_lock)
             _pumps.Add(pump);
         try
@@ -190,6 +192,20 @@ public sealed class TransferProcess
             // One that was merely stopped stays, for the last status.
             lock (_lock)
                 _pumps.Remove(pump);
+            throw;
+        }
+    }
+
+    private async ValueTask<Pump> MakePumpAsync(PumpSettings settings, LineReader reader, Output output, LogTail tail)
+    {
+        try
+        {
+            return new Pump(settings, reader, output, tail, _boot, _settings.Time, _settings.Report);
+        }
+        catch
+        {
+            await output.DisposeAsync();
+            reader.Dispose();
             throw;
         }
     }

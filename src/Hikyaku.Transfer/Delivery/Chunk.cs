@@ -33,6 +33,9 @@ internal abstract class Chunk
     /// <summary>True when not even the next line of the same record should be added.</summary>
     public abstract bool IsOverfull { get; }
 
+    /// <summary>True when it can go nowhere in the form it has, and its records must be read into another.</summary>
+    public virtual bool MustBeginAnew => false;
+
     public void Add(in Line line)
     {
         Lines++;

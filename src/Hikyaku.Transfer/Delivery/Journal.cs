@@ -334,7 +334,7 @@ internal sealed class Journal : IDisposable
     private static void AddPosition(ByteBuffer target, LogPosition position)
     {
         AddNumber(target, position.Record);
-        AddNumber(target, (ulong)position.Lines);
+        AddNumber(target, (ulong)position.Taken);
     }
 
     private static void AddNumber(ByteBuffer target, ulong value)

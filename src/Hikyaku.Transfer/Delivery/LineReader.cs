@@ -52,7 +52,7 @@ internal sealed class LineReader : IDisposable
     private long _missed;
     private long _damaged;
 
-    // Of the record read next: lines that are taken already, and lines that may be taken.
+    // Of the record read next: what is taken already, and what may be taken; see LogPosition.Taken.
     private long _skip;
     private long _limit;
     private long _taken;
@@ -103,7 +103,7 @@ internal sealed class LineReader : IDisposable
         }
 
         Reopen(position.Record);
-        _skip = position.Lines;
+        _skip = position.Taken;
         _gaps = Missed + DamagedRegions;
         RestoreTails(tails);
     }
@@ -117,19 +117,25 @@ internal sealed class LineReader : IDisposable
         var any = false;
         while (to is { } end ? Position < end : !chunk.IsFull)
         {
-            if (!_log.TryRead(out var record))
+            var at = _log.Position;
+            var got = _log.TryRead(out var record);
+            // A record that was begun and is gone: what is taken of it says nothing of the one behind.
+            if ((got ? record.Sequence : _log.Position) != at)
+                _skip = 0;
+            if (!got)
                 break;
             any = true;
             NoteSegment(chunk, record.Sequence);
-            if (to is { } bound && record.Sequence >= bound.Record && !(record.Sequence == bound.Record && bound.Lines > 0))
+            if (to is { } bound && record.Sequence >= bound.Record && !(record.Sequence == bound.Record && bound.Taken > 0))
             {
                 // What lay before the bound was only the log's own; this record is the next chunk's.
                 Reopen(bound.Record);
+                _skip = record.Sequence > bound.Record ? bound.Taken : 0;
                 break;
             }
 
             _taken = 0;
-            _limit = to is { } last && record.Sequence == last.Record ? last.Lines : long.MaxValue;
+            _limit = to is { } last && record.Sequence == last.Record ? last.Taken : long.MaxValue;
             if (ReadRecord(chunk, record, bounded: to is null))
             {
                 _skip = 0;
@@ -263,13 +269,13 @@ internal sealed class LineReader : IDisposable
         var lines = file.Lines;
         var before = chunk.Lines;
         var cut = lines.Cut;
-        var data = write.Data;
+        var data = write.Data[(int)Math.Min(_skip, write.Data.Length)..];
         var whole = true;
         while (lines.TryNext(ref data, out var text))
         {
-            if (_taken++ >= _skip)
-                chunk.Add(new Line(known.Source, write.Time, text));
-            if (!data.IsEmpty && (_taken == _limit || (bounded && _taken > _skip && chunk.IsOverfull)))
+            chunk.Add(new Line(known.Source, write.Time, text));
+            _taken = write.Data.Length - data.Length;
+            if (!data.IsEmpty && (_taken == _limit || (bounded && chunk.IsOverfull)))
             {
                 whole = false;
                 break;

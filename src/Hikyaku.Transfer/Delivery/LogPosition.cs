@@ -1,14 +1,14 @@
 namespace Hikyaku.Transfer.Delivery;
 
 /// <summary>
-/// A place in a log: the next record, and how many of its lines are already taken. Only a record that makes a chunk too large
-/// is divided, so <see cref="Lines"/> is nearly always 0.
+/// A place in a log: the next record, and how much of it is taken already, in bytes of a write or entries of a received chunk.
+/// Only a record that makes a chunk too large is divided, so <see cref="Taken"/> is nearly always 0.
 /// </summary>
-internal readonly record struct LogPosition(ulong Record, long Lines) : IComparable<LogPosition>
+internal readonly record struct LogPosition(ulong Record, long Taken) : IComparable<LogPosition>
 {
     public static readonly LogPosition Start = new(1, 0);
 
-    public int CompareTo(LogPosition other) => Record != other.Record ? Record.CompareTo(other.Record) : Lines.CompareTo(other.Lines);
+    public int CompareTo(LogPosition other) => Record != other.Record ? Record.CompareTo(other.Record) : Taken.CompareTo(other.Taken);
 
     public static bool operator <(LogPosition a, LogPosition b) => a.CompareTo(b) < 0;
 
@@ -18,5 +18,5 @@ internal readonly record struct LogPosition(ulong Record, long Lines) : ICompara
 
     public static bool operator >=(LogPosition a, LogPosition b) => a.CompareTo(b) >= 0;
 
-    public override string ToString() => Lines == 0 ? $"{Record}" : $"{Record}+{Lines}";
+    public override string ToString() => Taken == 0 ? $"{Record}" : $"{Record}+{Taken}";
 }

@@ -100,9 +100,19 @@ internal sealed class Pump : IAsyncDisposable
             if (ReadyIn(chunk) is var wait && wait <= TimeSpan.Zero)
             {
                 if (TryDeliver(chunk))
+                {
                     chunk = null;
+                }
+                else if (chunk.MustBeginAnew)
+                {
+                    _output.Free(chunk);
+                    chunk = null;
+                    _reader.Seek(_lastTo, _journal.Open.Count > 0 ? _journal.Open.Last().Tails : _journal.Base.Tails);
+                }
                 else
+                {
                     await _signal.WaitAsync(IdleTime, cancel);
+                }
             }
             else if (chunk.IsFull || !read)
             {
@@ -130,12 +140,18 @@ internal sealed class Pump : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _tail.Remove(_signal);
-        await _output.DisposeAsync();
-        Settle();
-        PublishCursor(force: true);
-        _journal.Dispose();
-        _reader.Dispose();
-        _signal.Dispose();
+        try
+        {
+            await _output.DisposeAsync();
+            Settle();
+            PublishCursor(force: true);
+        }
+        finally
+        {
+            _journal.Dispose();
+            _reader.Dispose();
+            _signal.Dispose();
+        }
     }
 
     private Dictionary<string, long> Losses()
@@ -176,8 +192,7 @@ internal sealed class Pump : IAsyncDisposable
             chunk.To = old.To;
             // The journal's range decides, however full the chunk is by today's bounds.
             while (_reader.Position < old.To && _reader.Fill(chunk, old.To))
-            {
-            }
+                cancel.ThrowIfCancellationRequested();
 
             if (_reader.Position != old.To || chunk.Lines != old.Lines)
             {

@@ -56,9 +56,13 @@ internal sealed class PeerTable
         peer.Above.Remove(peer.Above.Min);
     }
 
-    /// <summary>Whether the record is the mark behind a whole statement.</summary>
-    public static bool IsMark(in LogRecord record) =>
-        record.Kind == RecordKind.Peers && PeersRecord.TryParse(record.Body, out var peers) && peers.Origin == Guid.Empty;
+    /// <summary>Whether the record is the mark behind a whole statement; <paramref name="begun"/> is the segment in which that begins.</summary>
+    public static bool IsMark(in LogRecord record, out ulong begun)
+    {
+        var found = record.Kind == RecordKind.Peers && PeersRecord.TryParse(record.Body, out var peers) && peers.Origin == Guid.Empty;
+        begun = found && PeersRecord.TryParse(record.Body, out var mark) ? mark.Done : 0;
+        return found;
+    }
 
     /// <summary>Takes up what a record of the log says.</summary>
     public void Recall(in LogRecord record)
@@ -76,9 +80,13 @@ internal sealed class PeerTable
         }
     }
 
-    /// <summary>States everything in the open segment, and the mark behind it. False: there was no room; state it again later.</summary>
-    public bool TryState(LogWriter log)
+    /// <summary>
+    /// States everything from the open segment on, and the mark behind it; <paramref name="begun"/> is that segment. False: there
+    /// was no room; state it again later.
+    /// </summary>
+    public bool TryState(LogWriter log, out ulong begun)
     {
+        begun = log.SegmentStart;
         var head = new byte[PeersRecord.HeadBytes(256, AboveMax)];
         foreach (var peer in _peers.Values)
         {
@@ -87,7 +95,7 @@ internal sealed class PeerTable
                 return false;
         }
 
-        var mark = PeersRecord.WriteHead(head, Guid.Empty, [], 0, []);
+        var mark = PeersRecord.WriteHead(head, Guid.Empty, [], begun, []);
         return log.TryAppend(RecordKind.Peers, head.AsSpan(0, mark), [], out _);
     }
 

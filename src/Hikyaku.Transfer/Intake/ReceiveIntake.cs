@@ -33,7 +33,8 @@ internal sealed class ReceiveIntake : IAsyncDisposable
     private byte[] _head = new byte[1024];
     private long _chunks, _lines, _bytes, _repeats, _refused, _malformed, _dropped;
     private bool _full;
-    private ulong _stated; // the segment in which the peers were stated in full last
+    private ulong _stated; // the segment in which the last full statement of the peers begins
+    private ulong _statedFor; // the segment it was made for
 
     public ReceiveIntake(ReceiveSettings settings, ILogStorage storage, LogOptions options, LogTail tail, TimeProvider time, Action<string> report)
     {
@@ -45,6 +46,7 @@ internal sealed class ReceiveIntake : IAsyncDisposable
         // What the peers are recalled from must not be retired before they are stated again.
         _log = LogWriter.Open(storage, options with { Floor = () => Volatile.Read(ref _stated) });
         Recall(storage);
+        _log.SegmentOpened = State;
         _commit = new GroupCommit(_log);
     }
 
@@ -143,22 +145,41 @@ internal sealed class ReceiveIntake : IAsyncDisposable
         var starts = LogReader.SegmentStarts(storage);
         if (starts.Count == 0)
             return;
-        _stated = starts.FindLast(start => HoldsMark(storage, start)) is > 0 and var marked ? marked : starts[0];
+        _stated = starts[0];
+        for (var i = starts.Count - 1; i >= 0; i--)
+        {
+            if (FindMark(storage, starts[i]) is not { } begun)
+                continue;
+            _stated = begun;
+            break;
+        }
+
         using var reader = new LogReader(storage, _stated) { Report = _report };
         while (reader.TryRead(out var record))
             _peers.Recall(record);
     }
 
-    private static bool HoldsMark(ILogStorage storage, ulong start)
+    // Where the last full statement that ends in this segment begins; null if none does.
+    private static ulong? FindMark(ILogStorage storage, ulong start)
     {
+        ulong? found = null;
         using var reader = new LogReader(storage, start);
         while (reader.TryRead(out var record) && reader.SegmentStart == start)
         {
-            if (PeerTable.IsMark(record))
-                return true;
+            if (PeerTable.IsMark(record, out var begun))
+                found = begun;
         }
 
-        return false;
+        return found;
+    }
+
+    // Called by the log for each segment it opens, with room for as much as the last time; and again if that was not enough.
+    private void State(LogWriter log)
+    {
+        if (!_peers.TryState(log, out var begun))
+            return;
+        _statedFor = log.SegmentStart;
+        Volatile.Write(ref _stated, begun);
     }
 
     // Returns how many bytes of the entries are stored by now: all, or where to go on when there is room.
@@ -168,8 +189,8 @@ internal sealed class ReceiveIntake : IAsyncDisposable
         try
         {
             var stored = message.HasOrigin && message.Number != 0 ? StoreOnce(message, peer) : StoreForeign(message, peer, from);
-            if (_stated != _log.SegmentStart && _peers.TryState(_log))
-                Volatile.Write(ref _stated, _log.SegmentStart);
+            if (stored == message.Entries.Length && _statedFor != _log.SegmentStart)
+                State(_log);
             return stored;
         }
         finally

@@ -27,9 +27,11 @@ internal sealed class FileGate
     /// <summary>The pump has finished repeating.</summary>
     public void EndRepeating(string pump)
     {
+        bool changed;
         lock (_lock)
-            _repeating.Remove(pump);
-        Pulse();
+            changed = _repeating.Remove(pump);
+        if (changed)
+            Pulse();
     }
 
     public bool TryEnter(FileOutput output)
@@ -43,7 +45,7 @@ internal sealed class FileGate
         }
     }
 
-    public void Exit(FileOutput output)
+    public void Exit(FileOutput output, bool pulse = true)
     {
         lock (_lock)
         {
@@ -52,7 +54,8 @@ internal sealed class FileGate
             _owner = null;
         }
 
-        Pulse();
+        if (pulse)
+            Pulse();
     }
 
     public void Leave(FileOutput output)

@@ -28,6 +28,7 @@ internal sealed class FileOutput : Output
     private readonly FileChunk _chunk;
     private readonly bool _sync;
     private bool _busy;
+    private bool _ended;
     private Task _retry = Task.CompletedTask;
     private string _problem = "";
     private long _lines;
@@ -71,7 +72,13 @@ internal sealed class FileOutput : Output
         }
     }
 
-    public override void EndRepeating() => _gate.EndRepeating(_pump);
+    public override void EndRepeating()
+    {
+        _ended = true;
+        // A repetition that waits for room keeps the others out until it is whole.
+        if (!_busy)
+            _gate.EndRepeating(_pump);
+    }
 
     public override void Free(Chunk chunk)
     {
@@ -79,6 +86,8 @@ internal sealed class FileOutput : Output
         _bytes += chunk.Bytes;
         _busy = false;
         _gate.Exit(this);
+        if (_ended)
+            _gate.EndRepeating(_pump);
         if (_targets.Count > OpenFilesMax || _bySource.Count > SourcesMax)
             CloseAll();
     }
@@ -96,9 +105,15 @@ internal sealed class FileOutput : Output
     {
         await _stop.CancelAsync();
         await _retry;
-        CloseAll();
-        _gate.Leave(this);
-        _stop.Dispose();
+        try
+        {
+            CloseAll();
+        }
+        finally
+        {
+            _gate.Leave(this);
+            _stop.Dispose();
+        }
     }
 
     private void CloseAll()
@@ -352,7 +367,8 @@ internal sealed class FileOutput : Output
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
                 output.Blame(e);
-                output._gate.Exit(output);
+                // Nothing has changed for anybody: a pulse would only wake this pump again at once.
+                output._gate.Exit(output, pulse: false);
                 return false;
             }
         }

@@ -98,10 +98,16 @@ internal sealed partial class FileTarget
 
     public void Close()
     {
-        if (_syncOnClose)
-            Sync();
-        _handle?.Dispose();
-        _handle = null;
+        try
+        {
+            if (_syncOnClose)
+                Sync();
+        }
+        finally
+        {
+            _handle?.Dispose();
+            _handle = null;
+        }
     }
 
     private SafeFileHandle Open()

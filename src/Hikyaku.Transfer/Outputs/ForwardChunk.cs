@@ -45,6 +45,9 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
         Message = _writer.Finish(new ChunkOptions { Id = id, Origin = output.Origin, Route = output.Route, Number = Number, Done = lowest });
     }
 
+    // Packed for a server that takes the compact form and is gone; the one that is there may not take it.
+    public override bool MustBeginAnew => _compact && !Receiver.HasRoom && output.Choose() is { TakesCompact: false };
+
     /// <summary>False for one that grew by a huge line and should not be kept for reuse.</summary>
     public bool IsWorthKeeping => _writer.Length <= SpareBytes;
 

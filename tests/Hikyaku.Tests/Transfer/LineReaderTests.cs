@@ -80,6 +80,29 @@ public sealed class LineReaderTests : IDisposable
         }
     }
 
+    [Fact]
+    public void A_record_divided_behind_a_line_that_was_cut_loses_no_line()
+    {
+        using var log = new WrittenLog(WrittenLog.MakeBell(), Path.Combine(_root, "log"), new LogOptions { SegmentBytes = 256 << 10, CursorDirectory = _root, Cursors = ["route"] });
+        var half = new byte[LineAssembler.LineBytesMax - 100];
+        half.AsSpan().Fill((byte)'x');
+        log.Write("a", 1, half);
+        log.Write("a", 1, new string('y', 300) + "\n1\n2\n3\n4\n5\n6\n7\n");
+        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), _ => { });
+        reader.Seek(LogPosition.Start, []);
+        var text = "";
+        while (true)
+        {
+            var chunk = new SmallChunk();
+            if (!reader.Fill(chunk, null))
+                break;
+            text += " " + chunk.Text;
+        }
+
+        Assert.EndsWith("y 1 2 3 4 5 6 7", text.TrimEnd(), StringComparison.Ordinal);
+        Assert.Equal(LineAssembler.LineBytesMax + 200, text.Count(static c => c is 'x' or 'y'));
+    }
+
     public void Dispose() => Directory.Delete(_root, recursive: true);
 
     private sealed class SmallChunk : Chunk
