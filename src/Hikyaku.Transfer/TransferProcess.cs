@@ -26,6 +26,7 @@ public sealed class TransferProcess
     private readonly Lock _lock = new();
     private readonly List<Pump> _pumps = [];
     private readonly Dictionary<string, FileGate> _gates = new(StringComparer.Ordinal);
+    private string[] _abandoned = [];
     private ReceiveIntake? _intake;
     private ForwardListener? _listener;
 
@@ -42,7 +43,7 @@ public sealed class TransferProcess
             {
                 Pumps = [.. _pumps.Select(static p => p.Status())],
                 Receive = _intake?.Status(_listener!.Connections),
-                AbandonedCursors = AbandonedCursors(),
+                AbandonedCursors = _abandoned,
             };
     }
 
@@ -62,7 +63,9 @@ public sealed class TransferProcess
                 StartPumps(route, mount.Name, bell, mount.Commit, tasks, stop.Token);
         }
 
-        foreach (var cursor in AbandonedCursors())
+        // Routes do not change while this process lives, so one look is enough.
+        _abandoned = AbandonedCursors();
+        foreach (var cursor in _abandoned)
             _settings.Report($"{cursor}: no route uses this cursor, and it holds lines back from being retired; if they are not wanted any more, stop, remove this file, and start again");
 
         try

@@ -56,6 +56,9 @@ internal sealed class Journal : IDisposable
     /// <summary>Chunks above <see cref="Base"/>, in order; some may be acknowledged.</summary>
     public IReadOnlyCollection<JournaledChunk> Open => _open;
 
+    /// <summary>The unfinished lines after the last chunk: where the next one begins.</summary>
+    public byte[] Tails => _open.Count > 0 ? _open.Last().Tails : Base.Tails;
+
     /// <summary>The lowest number that is not acknowledged, or the next one.</summary>
     public ulong Lowest => _open.TryPeek(out var chunk) ? chunk.Number : Base.NextNumber;
 

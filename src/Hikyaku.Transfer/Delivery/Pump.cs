@@ -107,7 +107,7 @@ internal sealed class Pump : IAsyncDisposable
                 {
                     _output.Free(chunk);
                     chunk = null;
-                    _reader.Seek(_lastTo, _journal.Open.Count > 0 ? _journal.Open.Last().Tails : _journal.Base.Tails);
+                    _reader.Seek(_lastTo, _journal.Tails);
                 }
                 else
                 {
@@ -209,7 +209,7 @@ internal sealed class Pump : IAsyncDisposable
         }
 
         if (_reader.Position < _lastTo)
-            _reader.Seek(_lastTo, _journal.Open.Count > 0 ? _journal.Open.Last().Tails : state.Tails);
+            _reader.Seek(_lastTo, _journal.Tails);
     }
 
     // Time until this chunk should leave: zero is now.

@@ -59,9 +59,11 @@ internal sealed class PeerTable
     /// <summary>Whether the record is the mark behind a whole statement; <paramref name="begun"/> is the segment in which that begins.</summary>
     public static bool IsMark(in LogRecord record, out ulong begun)
     {
-        var found = record.Kind == RecordKind.Peers && PeersRecord.TryParse(record.Body, out var peers) && peers.Origin == Guid.Empty;
-        begun = found && PeersRecord.TryParse(record.Body, out var mark) ? mark.Done : 0;
-        return found;
+        begun = 0;
+        if (record.Kind != RecordKind.Peers || !PeersRecord.TryParse(record.Body, out var peers) || peers.Origin != Guid.Empty)
+            return false;
+        begun = peers.Done;
+        return true;
     }
 
     /// <summary>Takes up what a record of the log says.</summary>
