@@ -28,6 +28,7 @@
 #define BIG_EVERY 256 // in mode big each 256th line has LINE_MAX bytes
 #define SEVERAL_MAX 16
 #define RING 65521
+#define FILES_MAX 4096
 
 static const char usage[] =
     "load write --dir DIR --writers N (--lines L | --seconds S) --bytes B [--rate R] [--mode M] [--failures F] [--out FILE]\n"
@@ -36,6 +37,7 @@ static const char usage[] =
     "    --rate R      lines per second and writer; 0, the default, is as fast as possible\n"
     "    --mode line   one write(2) per line (default)    half  a line in two or three writes\n"
     "           several  up to 16 lines per write         big   as line, each 256th line has 1 MiB\n"
+    "    SIGHUP or SIGUSR1: every writer opens its file anew before its next line, as programs do after a rotation.\n"
     "    --failures F  a failed write is counted and tried again 1 ms later; a writer stops at its Fth (default 1)\n"
     "    Prints one JSON object, also to FILE: what was written, what failed and why, latency of write(2).\n"
     "    Exit code 0 when no write failed, 1 otherwise.\n"
@@ -130,7 +132,7 @@ static size_t make_line(char *to, unsigned writer, unsigned number, size_t lengt
 
 struct options {
     const char *dir, *out, *expect;
-    const char *files[64];
+    const char *files[FILES_MAX];
     int file_count;
     uint64_t writers, lines, bytes, rate, seconds, failures, count, pause_ms;
     enum mode mode;
@@ -162,7 +164,7 @@ static struct options parse(int argc, char **argv)
         else if (!strcmp(name, "--dir")) o.dir = value;
         else if (!strcmp(name, "--out")) o.out = value;
         else if (!strcmp(name, "--expect")) o.expect = value;
-        else if (!strcmp(name, "--file") && o.file_count < 64) o.files[o.file_count++] = value;
+        else if (!strcmp(name, "--file") && o.file_count < FILES_MAX) o.files[o.file_count++] = value;
         else if (!strcmp(name, "--writers")) o.writers = number_of(name, value, 1, WRITERS_MAX);
         else if (!strcmp(name, "--lines")) o.lines = number_of(name, value, 1, NUMBER_MAX);
         else if (!strcmp(name, "--bytes")) o.bytes = number_of(name, value, LINE_MIN, LINE_MAX);
@@ -202,14 +204,16 @@ struct errors { int number; uint64_t times; };
 
 // Shared between a writer and the parent.
 struct writer {
-    uint64_t lines, bytes, writes, failed, short_writes, longest, started, ended;
+    uint64_t lines, bytes, writes, failed, short_writes, reopened, longest, started, ended;
     struct errors errors[8];
     uint32_t histogram[BUCKETS];
 };
 
-static struct { _Atomic bool go, stop; struct writer writers[WRITERS_MAX]; } *shared;
+static struct { _Atomic bool go, stop; _Atomic unsigned rotations; struct writer writers[WRITERS_MAX]; } *shared;
 
 static void stop(int signal) { (void)signal; atomic_store(&shared->stop, true); }
+
+static void rotated(int signal) { (void)signal; atomic_fetch_add(&shared->rotations, 1); }
 
 static void count_error(struct writer *w, int number, uint64_t times)
 {
@@ -247,24 +251,46 @@ static bool put(struct writer *w, int file, const char *from, size_t length, uin
     return true;
 }
 
+static int open_file(struct writer *w, const char *path)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (file < 0) {
+        fprintf(stderr, "load: %s: %s\n", path, strerror(errno));
+        count_error(w, errno, 1);
+    }
+    return file;
+}
+
+static void close_file(struct writer *w, int file)
+{
+    // A close may fail as well, and the program that asked for it would want to know.
+    if (file >= 0 && close(file)) count_error(w, errno, 1);
+}
+
 static void run_writer(unsigned k, const struct options *o)
 {
     struct writer *w = &shared->writers[k];
     char *buffer = malloc(LINE_MAX + SEVERAL_MAX * o->bytes);
     char path[4096];
     snprintf(path, sizeof path, "%s/w%u.log", o->dir, k);
-    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (file < 0) {
-        fprintf(stderr, "load: %s: %s\n", path, strerror(errno));
-        count_error(w, errno, 1);
-    }
+    unsigned rotations = atomic_load(&shared->rotations);
+    int file = open_file(w, path);
     while (!atomic_load(&shared->go)) usleep(200);
     w->started = now();
     uint64_t limit = o->lines ? o->lines : NUMBER_MAX, end = o->seconds ? w->started + o->seconds * 1000000000u : UINT64_MAX;
     unsigned number = 0;
     bool ok = file >= 0;
     while (ok && number < limit && !atomic_load(&shared->stop) && now() < end) {
-        if (o->rate) wait_until(w->started + number * 1000000000u / o->rate);
+        if (rotations != atomic_load(&shared->rotations)) {
+            rotations = atomic_load(&shared->rotations);
+            // First the new file, then away with the old one: the order of nginx and Apache.
+            int old = file;
+            file = open_file(w, path);
+            close_file(w, old);
+            w->reopened++;
+            if (file < 0) break;
+        }
+        if (o->rate) wait_until(w->started + (uint64_t)number * 1000000000u / o->rate);
         uint64_t hash = line_hash(k, number);
         unsigned lines = o->mode == SEVERAL ? 1 + (unsigned)(hash >> 20) % SEVERAL_MAX : 1;
         if (lines > limit - number) lines = (unsigned)(limit - number);
@@ -286,8 +312,7 @@ static void run_writer(unsigned k, const struct options *o)
         else if (o->mode == SEVERAL) number += (unsigned)((w->bytes - before) / o->bytes);
         w->lines = number;
     }
-    // A close may fail as well, and the program that asked for it would want to know.
-    if (file >= 0 && close(file)) count_error(w, errno, 1);
+    close_file(w, file);
     w->ended = now();
     _exit(0);
 }
@@ -306,10 +331,10 @@ static void print_writer(FILE *to, const struct writer *w, uint64_t wall)
     uint64_t measured = 0;
     for (unsigned i = 0; i < BUCKETS; i++) measured += histogram[i] = w->histogram[i];
     double seconds = (double)wall / 1e9;
-    fprintf(to, "\"lines\":%llu,\"failed\":%llu,\"bytes\":%llu,\"writes\":%llu,\"short\":%llu,\"seconds\":%.6f,"
+    fprintf(to, "\"lines\":%llu,\"failed\":%llu,\"bytes\":%llu,\"writes\":%llu,\"short\":%llu,\"reopened\":%llu,\"seconds\":%.6f,"
         "\"p50_ns\":%llu,\"p99_ns\":%llu,\"p999_ns\":%llu,\"longest_ns\":%llu,\"lines_per_s\":%.0f,\"errors\":{",
         (unsigned long long)w->lines, (unsigned long long)w->failed, (unsigned long long)w->bytes, (unsigned long long)w->writes,
-        (unsigned long long)w->short_writes, seconds,
+        (unsigned long long)w->short_writes, (unsigned long long)w->reopened, seconds,
         (unsigned long long)quantile(histogram, measured, 0.5), (unsigned long long)quantile(histogram, measured, 0.99),
         (unsigned long long)quantile(histogram, measured, 0.999), (unsigned long long)w->longest,
         seconds > 0 ? (double)w->lines / seconds : 0.0);
@@ -343,6 +368,9 @@ static int run_write(const struct options *o)
     struct sigaction action = { .sa_handler = stop, .sa_flags = SA_RESTART };
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    action.sa_handler = rotated;
+    sigaction(SIGHUP, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
     for (unsigned k = 0; k < o->writers; k++) {
         pid_t child = fork();
         if (child < 0) fail(1, "fork: %s", strerror(errno));
@@ -369,6 +397,7 @@ static int run_write(const struct options *o)
         total.bytes += w->bytes;
         total.writes += w->writes;
         total.short_writes += w->short_writes;
+        total.reopened += w->reopened;
         if (w->longest > total.longest) total.longest = w->longest;
         if (w->started < total.started) total.started = w->started;
         if (w->ended > total.ended) total.ended = w->ended;
