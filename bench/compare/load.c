@@ -34,7 +34,7 @@ static const char usage[] =
     "load write --dir DIR --writers N (--lines L | --seconds S) --bytes B [--rate R] [--mode M] [--failures F] [--out FILE]\n"
     "    N processes (1..36), each appending to DIR/wK.log: L lines each, or for S seconds, or until SIGTERM. A line has exactly\n"
     "    B bytes (10..1048576) with its newline and carries writer, number and a pattern made from both.\n"
-    "    --rate R      lines per second and writer; 0, the default, is as fast as possible\n"
+    "    --rate R      lines per second and writer, in steps of 1 ms; 0, the default, is as fast as possible\n"
     "    --mode line   one write(2) per line (default)    half  a line in two or three writes\n"
     "           several  up to 16 lines per write         big   as line, each 256th line has 1 MiB\n"
     "    SIGHUP or SIGUSR1: every writer opens its file anew before its next line, as programs do after a rotation.\n"
@@ -278,6 +278,7 @@ static void run_writer(unsigned k, const struct options *o)
     while (!atomic_load(&shared->go)) usleep(200);
     w->started = now();
     uint64_t limit = o->lines ? o->lines : NUMBER_MAX, end = o->seconds ? w->started + o->seconds * 1000000000u : UINT64_MAX;
+    uint64_t slept = 0;
     unsigned number = 0;
     bool ok = file >= 0;
     while (ok && number < limit && !atomic_load(&shared->stop) && now() < end) {
@@ -290,7 +291,11 @@ static void run_writer(unsigned k, const struct options *o)
             w->reopened++;
             if (file < 0) break;
         }
-        if (o->rate) wait_until(w->started + (uint64_t)number * 1000000000u / o->rate);
+        if (o->rate) {
+            // In steps of a millisecond: a sleep for each line would cost more than the line.
+            uint64_t due = (uint64_t)number * 1000000000u / o->rate;
+            if (due / 1000000 != slept) wait_until(w->started + (slept = due / 1000000) * 1000000u);
+        }
         uint64_t hash = line_hash(k, number);
         unsigned lines = o->mode == SEVERAL ? 1 + (unsigned)(hash >> 20) % SEVERAL_MAX : 1;
         if (lines > limit - number) lines = (unsigned)(limit - number);

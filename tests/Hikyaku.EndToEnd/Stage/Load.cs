@@ -25,6 +25,9 @@ internal sealed class Load
 
     public bool IsRunning => !_command.HasExited;
 
+    /// <summary>Whom to send SIGHUP or SIGUSR1, so that the writers open their files anew.</summary>
+    public int Pid => _command.Pid;
+
     /// <summary>Ends the writers after the line each is at.</summary>
     public LoadResult Stop()
     {
@@ -40,7 +43,7 @@ internal sealed class Load
             throw new InvalidOperationException($"The writers have failed.\n{_scene.Report()}");
         using var json = JsonDocument.Parse(File.ReadAllText(_result));
         var total = json.RootElement.GetProperty("total");
-        return new LoadResult(_result, total.GetProperty("lines").GetInt64(), total.GetProperty("bytes").GetInt64(), total.GetProperty("failed").GetInt64(),
+        return new LoadResult(_result, total.GetProperty("lines").GetInt64(), total.GetProperty("bytes").GetInt64(), total.GetProperty("failed").GetInt64(), total.GetProperty("reopened").GetInt64(),
             TimeSpan.FromMicroseconds(total.GetProperty("longest_ns").GetInt64() / 1000.0), total.GetProperty("lines_per_s").GetDouble(), total.GetProperty("errors").ToString());
     }
 
@@ -61,6 +64,14 @@ internal sealed class Load
 
     private static long Size(string[] files) => files.Sum(f => File.Exists(f) ? new FileInfo(f).Length : 0);
 
+    /// <summary>Compares files, the older of a writer before the newer, with what was written; for those who want more than all or nothing.</summary>
+    public static LoadVerdict Verdict(Scene scene, LoadResult result, params string[] files)
+    {
+        using var json = JsonDocument.Parse(Judge(scene, result, files).Output);
+        long Count(string name) => json.RootElement.GetProperty(name).GetInt64();
+        return new LoadVerdict(Count("lost"), Count("twice"), Count("reordered"), Count("damaged"));
+    }
+
     private static Command Judge(Scene scene, LoadResult result, string[] files)
     {
         var judge = scene.Start(Checkout.Load, ["check", "--expect", result.File, .. files.SelectMany(f => new[] { "--file", f })]);
@@ -73,6 +84,10 @@ internal sealed class Load
 
 /// <summary>What the writers say they have written.</summary>
 /// <param name="Bytes">Accepted, newlines included.</param>
+/// <param name="Reopened">How often a writer has opened its file anew.</param>
 /// <param name="Longest">The longest write(2): the longest pause of any writer.</param>
 /// <param name="Errors">Names of errors with how often, as JSON.</param>
-internal sealed record LoadResult(string File, long Lines, long Bytes, long Failed, TimeSpan Longest, double LinesPerSecond, string Errors);
+internal sealed record LoadResult(string File, long Lines, long Bytes, long Failed, long Reopened, TimeSpan Longest, double LinesPerSecond, string Errors);
+
+/// <summary>What the judge says, in lines.</summary>
+internal readonly record struct LoadVerdict(long Lost, long Twice, long Reordered, long Damaged);

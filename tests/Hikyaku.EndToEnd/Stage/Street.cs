@@ -16,7 +16,8 @@ internal sealed class Street
     private readonly string _collectorFile;
 
     /// <param name="mountLines">Further keys of the mount, such as "when_full: block".</param>
-    public Street(Scene scene, string mountLines = "", string receiveLines = "", string? agentState = null, string? output = null)
+    /// <param name="routeLines">Further keys of the agent's route, such as "match: '*.log'".</param>
+    public Street(Scene scene, string mountLines = "", string receiveLines = "", string? agentState = null, string? output = null, string routeLines = "")
     {
         Scene = scene;
         Port = Scene.FreePort();
@@ -34,6 +35,7 @@ internal sealed class Street
             routes:
               - name: street
                 from: logs
+                {routeLines}
                 to:
                   forward: {"{"} servers: ["127.0.0.1:{Port}"] {"}"}
             """);
@@ -46,7 +48,7 @@ internal sealed class Street
             routes:
               - name: all
                 to:
-                  file: {"{"} path: {Output} {"}"}
+                  file: {"{"} path: "{Output}" {"}"}
             """);
     }
 
