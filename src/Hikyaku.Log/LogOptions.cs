@@ -15,6 +15,9 @@ public sealed record LogOptions
     /// <summary>The clock of the segments' creation times.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
+    /// <summary>Where the cursor files are.</summary>
+    public Disk Disk { get; init; } = Disk.OfThisMachine;
+
     /// <summary>The directory of the readers' *.cursor files, or null if there are none.</summary>
     public string? CursorDirectory { get; init; }
 

@@ -38,24 +38,33 @@ internal sealed class Retention(LogOptions options)
         foreach (string path in Paths())
         {
             // One that cannot be read holds everything back: better a full log than a lost line.
-            if (!Cursor.TryRead(path, out ulong position) && IsFirstReport(path))
+            if (!TryRead(path, out ulong position) && IsFirstReport(path))
                 options.Report?.Invoke($"The cursor {path} cannot be read; nothing is retired until its reader writes it again, or it is removed.");
             positions[Path.GetFileNameWithoutExtension(path)] = position;
         }
         return positions;
     }
 
-    private string[] Paths()
+    private bool TryRead(string path, out ulong position)
+    {
+        position = 0;
+        try
+        {
+            return Cursor.TryRead(path, out position, options.Disk);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    private IEnumerable<string> Paths()
     {
         try
         {
-            return options.CursorDirectory is null ? [] : Directory.GetFiles(options.CursorDirectory, "*.cursor");
+            return options.CursorDirectory is null ? [] : options.Disk.List(options.CursorDirectory).Where(static p => p.EndsWith(".cursor", StringComparison.Ordinal));
         }
-        catch (DirectoryNotFoundException)
-        {
-            return [];
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (IOException e)
         {
             throw new LogException(LogFault.Storage, $"Cannot list the cursors in {options.CursorDirectory}: {e.Message}", e);
         }

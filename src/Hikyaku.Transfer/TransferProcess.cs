@@ -22,13 +22,12 @@ public sealed class TransferProcess
     private static readonly TimeSpan RestartTime = TimeSpan.FromSeconds(1);
 
     private readonly TransferSettings _settings;
-    private readonly Guid _boot = Guid.Parse(File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim());
     private readonly Lock _lock = new();
     private readonly List<Pump> _pumps = [];
     private readonly Dictionary<string, FileGate> _gates = new(StringComparer.Ordinal);
     private string[] _abandoned = [];
     private ReceiveIntake? _intake;
-    private ForwardListener? _listener;
+    private Listener? _listener;
 
     public TransferProcess(TransferSettings settings) => _settings = settings;
 
@@ -52,15 +51,15 @@ public sealed class TransferProcess
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         var tasks = new List<Task>();
-        var bells = new List<Doorbell>();
+        var tails = new List<LogTail>();
         if (_settings.Receive is { } receive)
             StartReceive(receive, tasks, stop.Token);
         foreach (var mount in _settings.Mounts)
         {
-            var bell = Doorbell.Open(Path.Combine(_settings.StateDirectory, "doorbells", mount.Name), mount.DoorbellFd, mount.Name);
-            bells.Add(bell);
+            var tail = _settings.Tail(_settings, mount);
+            tails.Add(tail);
             foreach (var route in _settings.Routes.Where(r => Reads(r, mount.Name)))
-                StartPumps(route, mount.Name, bell, mount.Commit, tasks, stop.Token);
+                StartPumps(route, mount.Name, tail, mount.Commit, tasks, stop.Token);
         }
 
         // Routes do not change while this process lives, so one look is enough.
@@ -68,23 +67,38 @@ public sealed class TransferProcess
         foreach (var cursor in _abandoned)
             _settings.Report($"{cursor}: no route uses this cursor, and it holds lines back from being retired; if they are not wanted any more, stop, remove this file, and start again");
 
+        // Any of them ends only by cancellation, by a fault that nothing can be done about here, or by a bug.
+        var ended = new TaskCompletionSource();
+        var watched = tasks.Select(task => WatchAsync(task, ended)).ToArray();
         try
         {
-            // Any of them ends only by cancellation or by a bug.
-            await await Task.WhenAny([.. tasks, Task.Delay(Timeout.Infinite, stop.Token)]);
-        }
-        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
-        {
-            // Asked to stop.
+            await using (cancel.UnsafeRegister(static ended => ((TaskCompletionSource)ended!).TrySetResult(), ended))
+                await ended.Task;
         }
         finally
         {
-            await stop.CancelAsync();
-            await Task.WhenAll(tasks).ContinueWith(static _ => { }, TaskScheduler.Default);
-            foreach (var bell in bells)
-                bell.Dispose();
-            if (_intake is not null)
-                await _intake.DisposeAsync();
+            stop.Cancel();
+            await Task.WhenAll(watched);
+            foreach (var tail in tails)
+                tail.Dispose();
+            _intake?.Dispose();
+        }
+    }
+
+    private static async Task WatchAsync(Task task, TaskCompletionSource ended)
+    {
+        try
+        {
+            await task;
+            ended.TrySetResult();
+        }
+        catch (OperationCanceledException)
+        {
+            ended.TrySetResult();
+        }
+        catch (Exception e)
+        {
+            ended.TrySetException(e);
         }
     }
 
@@ -105,7 +119,7 @@ public sealed class TransferProcess
         var tail = new LogTail();
         if (!ForwardAddress.TryParse(receive.Listen, out var address, out var problem))
             throw new ForwardException($"cannot listen on {receive.Listen}: {problem}");
-        _listener = ForwardListener.Open(address, _settings.Report);
+        _listener = _settings.Network.Listen(address, _settings.Report);
         var options = new LogOptions
         {
             QuotaBytes = receive.QuotaBytes,
@@ -113,12 +127,13 @@ public sealed class TransferProcess
             CursorDirectory = CursorDirectory(ReceiveLog),
             Cursors = Cursors(_settings.Routes, ReceiveLog),
             TimeProvider = _settings.Time,
+            Disk = _settings.Disk,
             Report = _settings.Report,
         };
-        Directory.CreateDirectory(Path.Combine(_settings.StateDirectory, "logs"), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        _settings.Disk.MakeDirectory(Path.Combine(_settings.StateDirectory, "logs"), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         _intake = new ReceiveIntake(receive, Storage(ReceiveLog), options, tail, _settings.Time, _settings.Report);
         tasks.Add(_intake.RunAsync(cancel));
-        tasks.Add(_listener.RunAsync(new ForwardServer(_intake.ReceiveAsync, _settings.Report), cancel));
+        tasks.Add(_listener.RunAsync(new ForwardServer(_intake.ReceiveAsync, _settings.Report, time: _settings.Time), cancel));
         foreach (var route in _settings.Routes.Where(r => Reads(r, ReceiveLog)))
             StartPumps(route, ReceiveLog, tail, receive.Commit, tasks, cancel);
     }
@@ -129,7 +144,7 @@ public sealed class TransferProcess
         {
             var settings = Settings(Forward);
             tasks.Add(KeepPumpAsync(settings, route, tail, origin => new ForwardOutput(
-                forward, origin, settings.Name, "hikyaku." + log, DialAsync, _settings.Time, new Random(), _settings.Report), cancel));
+                forward, origin, settings.Name, "hikyaku." + log, DialAsync, _settings.Time, _settings.Random, _settings.Report), cancel));
         }
 
         if (route.File is { } file)
@@ -139,10 +154,10 @@ public sealed class TransferProcess
             if (!_gates.TryGetValue(file.Path, out var gate))
                 _gates[file.Path] = gate = new FileGate();
             // Whoever has something to repeat comes first; a log that is not there yet has not.
-            if (File.Exists(Path.Combine(settings.CursorDirectory, settings.Name + ".journal")))
+            if (_settings.Disk.TryStat(Path.Combine(settings.CursorDirectory, settings.Name + ".journal"), out _, out _))
                 gate.Expect(pump);
             tasks.Add(KeepPumpAsync(settings, route, tail, _ => new FileOutput(
-                file, pump, gate, settings.Sync, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel));
+                file, pump, gate, _settings.Disk, settings.Sync, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel));
         }
 
         PumpSettings Settings(string output) => new(PumpName(route, output), route.Name, log, output, CursorDirectory(log),
@@ -161,7 +176,7 @@ public sealed class TransferProcess
                 await RunPumpAsync(settings, route, tail, output, cancel);
                 return;
             }
-            catch (Exception e) when (e is IOException or LogException or UnauthorizedAccessException)
+            catch (IOException e)
             {
                 if (!string.Equals(last, e.Message, StringComparison.Ordinal))
                     _settings.Report($"route {settings.Name} of {settings.Log}: {e.Message}; starting it again every second");
@@ -203,7 +218,7 @@ public sealed class TransferProcess
     {
         try
         {
-            return new Pump(settings, reader, output, tail, _boot, _settings.Time, _settings.Report);
+            return new Pump(settings, reader, output, tail, _settings.Disk, _settings.Time, _settings.Report);
         }
         catch
         {
@@ -213,18 +228,18 @@ public sealed class TransferProcess
         }
     }
 
-    private static ValueTask<Stream> DialAsync(string server, CancellationToken cancel) =>
-        ForwardAddress.TryParse(server, out var address, out var problem) ? address.DialAsync(cancel) : throw new ForwardException(problem);
+    private ValueTask<Stream> DialAsync(string server, CancellationToken cancel) =>
+        ForwardAddress.TryParse(server, out var address, out var problem) ? _settings.Network.DialAsync(address, cancel) : throw new ForwardException(problem);
 
     private string[] AbandonedCursors()
     {
         var logs = _settings.Mounts.Select(static m => m.Name).Append(ReceiveLog);
-        return [.. logs.Where(log => Directory.Exists(CursorDirectory(log))).SelectMany(log =>
-            Directory.EnumerateFiles(CursorDirectory(log), "*.cursor")
+        return [.. logs.SelectMany(log =>
+            _settings.Disk.List(CursorDirectory(log)).Where(static file => file.EndsWith(".cursor", StringComparison.Ordinal))
                 .Where(file => !Cursors(_settings.Routes, log).Contains(Path.GetFileNameWithoutExtension(file), StringComparer.Ordinal)))];
     }
 
     private string CursorDirectory(string log) => Path.Combine(_settings.StateDirectory, "cursors", log);
 
-    private FileLogStorage Storage(string log) => new(Path.Combine(_settings.StateDirectory, "logs", log));
+    private ILogStorage Storage(string log) => _settings.Disk.Log(Path.Combine(_settings.StateDirectory, "logs", log));
 }

@@ -1,4 +1,6 @@
+using Hikyaku.Forward;
 using Hikyaku.Log;
+using Hikyaku.Transfer.Delivery;
 
 namespace Hikyaku.Transfer;
 
@@ -19,6 +21,13 @@ public sealed record TransferSettings
     public Action<string> Report { get; init; } = static _ => { };
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
+    public Disk Disk { get; init; } = Disk.OfThisMachine;
+    public Network Network { get; init; } = Network.Tcp;
+    public Random Random { get; init; } = Random.Shared;
+
+    /// <summary>What rings when a mount has written.</summary>
+    internal Func<TransferSettings, MountLog, LogTail> Tail { get; init; } = static (settings, mount) =>
+        Doorbell.Open(Path.Combine(settings.StateDirectory, "doorbells", mount.Name), mount.DoorbellFd, mount.Name);
 }
 
 /// <summary>The log of one mount, as this process reads it. <see cref="DoorbellFd"/> is the inherited eventfd that the mount rings.</summary>
@@ -31,6 +40,9 @@ public sealed record ReceiveSettings(string Listen)
     public TimeSpan CommitInterval { get; init; } = TimeSpan.FromMilliseconds(10);
     public long QuotaBytes { get; init; } = 4L << 30;
     public WhenFull WhenFull { get; init; } = WhenFull.Refuse;
+
+    /// <summary>The canary of the simulation: repetitions are not recognised.</summary>
+    internal bool StoresRepeats { get; init; }
 }
 
 /// <summary>Lines of the logs <see cref="From"/> (empty: all) whose path matches any of <see cref="Match"/> (empty: all) go to every output.</summary>

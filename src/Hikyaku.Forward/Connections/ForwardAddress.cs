@@ -54,7 +54,7 @@ public sealed record ForwardAddress(string Host, int Port)
         try
         {
             TcpOptions.Set(socket);
-            await socket.ConnectAsync(Host, Port, cancellation).ConfigureAwait(false);
+            await socket.ConnectAsync(Host, Port, cancellation);
             return new NetworkStream(socket, ownsSocket: true);
         }
         catch (SocketException e)

@@ -40,8 +40,8 @@ public sealed class ForwardConnection : IAsyncDisposable
             throw new ForwardException(ended);
         try
         {
-            await stream.WriteAsync(message, cancellation).ConfigureAwait(false);
-            await stream.FlushAsync(cancellation).ConfigureAwait(false);
+            await stream.WriteAsync(message, cancellation);
+            await stream.FlushAsync(cancellation);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -69,7 +69,7 @@ public sealed class ForwardConnection : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Close("closed by this side");
-        await closed.Task.ConfigureAwait(false);
+        await closed.Task;
     }
 
     private async Task ReadAsync()
@@ -91,7 +91,7 @@ public sealed class ForwardConnection : IAsyncDisposable
                     }
                     Array.Resize(ref buffer, count * 2);
                 }
-                var read = await stream.ReadAsync(buffer.AsMemory(count), closing.Token).ConfigureAwait(false);
+                var read = await stream.ReadAsync(buffer.AsMemory(count), closing.Token);
                 if (read == 0)
                 {
                     Close("closed by the receiver");

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace Hikyaku.Forward;
 
 /// <summary>Listens on TCP and gives each connection to a <see cref="ForwardServer"/>; answers UDP heartbeats on the same port.</summary>
-public sealed class ForwardListener : IDisposable
+public sealed class ForwardListener : Listener
 {
     private readonly Socket tcp;
     private readonly Socket? udp;
@@ -25,8 +25,8 @@ public sealed class ForwardListener : IDisposable
     /// <summary>Where it listens; the port is the real one where 0 was asked for.</summary>
     public IPEndPoint EndPoint { get; }
 
-    /// <summary>Connections that are open now.</summary>
-    public int Connections
+    /// <inheritdoc/>
+    public override int Connections
     {
         get
         {
@@ -66,8 +66,8 @@ public sealed class ForwardListener : IDisposable
         return new ForwardListener(stream, datagrams, connectionsMax, report);
     }
 
-    /// <summary>Accepts until cancelled, then waits for the connections to end.</summary>
-    public async Task RunAsync(ForwardServer server, CancellationToken cancellation)
+    /// <inheritdoc/>
+    public override async Task RunAsync(ForwardServer server, CancellationToken cancellation)
     {
         var heartbeats = AnswerHeartbeatsAsync(cancellation);
         try
@@ -76,13 +76,13 @@ public sealed class ForwardListener : IDisposable
             {
                 try
                 {
-                    Admit(await tcp.AcceptAsync(cancellation).ConfigureAwait(false), server, cancellation);
+                    Admit(await tcp.AcceptAsync(cancellation), server, cancellation);
                 }
                 catch (SocketException e)
                 {
                     // Out of descriptors, for instance: those who wait stay in the queue meanwhile.
                     report($"cannot accept a connection on {EndPoint}: {e.Message}");
-                    await Task.Delay(1000, cancellation).ConfigureAwait(false);
+                    await Task.Delay(1000, cancellation);
                 }
             }
         }
@@ -91,15 +91,15 @@ public sealed class ForwardListener : IDisposable
             // Asked to stop.
         }
         Dispose();
-        await heartbeats.ConfigureAwait(false);
+        await heartbeats;
         Task[] left;
         lock (connections)
             left = [.. connections];
-        await Task.WhenAll(left).ConfigureAwait(false);
+        await Task.WhenAll(left);
     }
 
-    /// <summary>Stops listening.</summary>
-    public void Dispose()
+    /// <inheritdoc/>
+    public override void Dispose()
     {
         tcp.Dispose();
         udp?.Dispose();
@@ -147,7 +147,7 @@ public sealed class ForwardListener : IDisposable
                 // Gone before it was served.
                 return;
             }
-            await server.ServeAsync(new NetworkStream(socket, ownsSocket: true), peer, cancellation).ConfigureAwait(false);
+            await server.ServeAsync(new NetworkStream(socket, ownsSocket: true), peer, cancellation);
         }
     }
 
@@ -163,10 +163,10 @@ public sealed class ForwardListener : IDisposable
         {
             try
             {
-                var received = await udp.ReceiveFromAsync(buffer, SocketFlags.None, any, cancellation).ConfigureAwait(false);
+                var received = await udp.ReceiveFromAsync(buffer, SocketFlags.None, any, cancellation);
                 // A datagram from such a port comes from a receiver, and two receivers would answer each other for ever.
                 if (((IPEndPoint)received.RemoteEndPoint).Port != EndPoint.Port)
-                    await udp.SendToAsync(answer, SocketFlags.None, received.RemoteEndPoint, cancellation).ConfigureAwait(false);
+                    await udp.SendToAsync(answer, SocketFlags.None, received.RemoteEndPoint, cancellation);
             }
             catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
             {
@@ -175,7 +175,7 @@ public sealed class ForwardListener : IDisposable
             catch (SocketException)
             {
                 // A sender that is gone or unreachable; heartbeats are worth no more than a short pause.
-                await Task.Delay(10, CancellationToken.None).ConfigureAwait(false);
+                await Task.Delay(10, CancellationToken.None);
             }
         }
     }

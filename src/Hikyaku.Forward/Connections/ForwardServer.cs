@@ -15,7 +15,8 @@ public delegate ValueTask<bool> MessageReceived(ForwardMessage message, string p
 /// <param name="receive">Takes the messages. Called by many connections at once, for one connection one at a time.</param>
 /// <param name="report">Takes one line of text per peer that speaks nonsense.</param>
 /// <param name="messageBytesMax">The longest message in bytes; also the most that a compressed one may unpack to.</param>
-public sealed class ForwardServer(MessageReceived receive, Action<string> report, int messageBytesMax = ForwardMessage.BytesMaxDefault)
+/// <param name="time">The clock of time limits; null: the system's.</param>
+public sealed class ForwardServer(MessageReceived receive, Action<string> report, int messageBytesMax = ForwardMessage.BytesMaxDefault, TimeProvider? time = null)
 {
     private const int BufferBytes = 64 * 1024;
     private const int BufferBytesKept = 1024 * 1024;
@@ -32,9 +33,9 @@ public sealed class ForwardServer(MessageReceived receive, Action<string> report
     {
         try
         {
-            await using (stream.ConfigureAwait(false))
+            await using (stream)
             {
-                if (await ReceiveAsync(stream, peer, cancellation).ConfigureAwait(false) is { } problem)
+                if (await ReceiveAsync(stream, peer, cancellation) is { } problem)
                     report($"{peer}: {problem}; connection closed");
             }
         }
@@ -56,7 +57,7 @@ public sealed class ForwardServer(MessageReceived receive, Action<string> report
     private async Task<string?> ReceiveAsync(Stream stream, string peer, CancellationToken cancellation)
     {
         // What has been stored should be acked even when the server stops in between, but a deaf peer must not hold it up.
-        using var ackLimit = new CancellationTokenSource();
+        using var ackLimit = new CancellationTokenSource(Timeout.InfiniteTimeSpan, time ?? TimeProvider.System);
         using var stopping = cancellation.Register(() => ackLimit.CancelAfter(LastAckGrace));
         var message = new ForwardMessage(messageBytesMax, messageBytesMax);
         var acks = new ByteBuffer();
@@ -91,7 +92,7 @@ public sealed class ForwardServer(MessageReceived receive, Action<string> report
                     {
                         try
                         {
-                            if (!await receive(message, peer, cancellation).ConfigureAwait(false))
+                            if (!await receive(message, peer, cancellation))
                                 return null;
                         }
                         catch (Exception e) when (e is not OperationCanceledException)
@@ -102,8 +103,8 @@ public sealed class ForwardServer(MessageReceived receive, Action<string> report
                         {
                             acks.Clear(BufferBytes);
                             Ack.Write(acks, message.Chunk.Span, message.HasOrigin);
-                            await stream.WriteAsync(acks.WrittenMemory, ackLimit.Token).ConfigureAwait(false);
-                            await stream.FlushAsync(ackLimit.Token).ConfigureAwait(false);
+                            await stream.WriteAsync(acks.WrittenMemory, ackLimit.Token);
+                            await stream.FlushAsync(ackLimit.Token);
                         }
                     }
                     start += message.Consumed;
@@ -111,7 +112,7 @@ public sealed class ForwardServer(MessageReceived receive, Action<string> report
                 }
 
                 buffer = MakeRoom(buffer, ref start, ref end, needed);
-                var read = await stream.ReadAsync(buffer.AsMemory(end), cancellation).ConfigureAwait(false);
+                var read = await stream.ReadAsync(buffer.AsMemory(end), cancellation);
                 if (read == 0)
                     return end > start ? $"closed in the middle of a message ({end - start} bytes of it came)" : null;
                 end += read;

@@ -10,6 +10,11 @@ internal static unsafe class Crc32C
     // pay for the joining of the lanes.
     private const int Lane = 1024;
 
+    public static uint Compute(ReadOnlySpan<byte> bytes)
+    {
+        fixed (byte* p = bytes) return Compute(p, bytes.Length);
+    }
+
     public static uint Compute(byte* p, long length)
     {
         uint crc = uint.MaxValue;

@@ -4,10 +4,12 @@ namespace Hikyaku.Log;
 
 internal static unsafe partial class Libc
 {
-    public const int O_RDONLY = 0, O_RDWR = 2, O_CREAT = 0x40, O_TRUNC = 0x200, O_CLOEXEC = 0x80000;
+    public const int O_RDONLY = 0, O_RDWR = 2, O_CREAT = 0x40, O_NOCTTY = 0x100, O_TRUNC = 0x200, O_APPEND = 0x400, O_CLOEXEC = 0x80000;
     public const int PROT_READ = 1, PROT_WRITE = 2, MAP_SHARED = 1;
+    public const int FALLOC_FL_KEEP_SIZE = 1, AT_FDCWD = -100;
+    public const uint STATX_BASIC_STATS = 0x7ff;
     public const int LOCK_EX = 2, LOCK_NB = 4;
-    public const int ENOENT = 2, EINTR = 4, EWOULDBLOCK = 11, EEXIST = 17, ENOSPC = 28, EOPNOTSUPP = 95, EDQUOT = 122;
+    public const int ENOENT = 2, EINTR = 4, EWOULDBLOCK = 11, EEXIST = 17, ENOTDIR = 20, ENOSPC = 28, EOPNOTSUPP = 95, EDQUOT = 122;
 
     // O_DIRECTORY is one of the few flags whose value differs between the two architectures.
     public static int O_DIRECTORY => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x4000 : 0x10000;
@@ -29,6 +31,18 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "pwrite", SetLastError = true)]
     public static partial nint PWrite(int fd, void* buffer, nint count, long offset);
+
+    [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
+    public static partial nint Write(int fd, void* buffer, nint count);
+
+    [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
+    public static partial int FAllocate(int fd, int mode, long offset, long length);
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int Statx(int directory, string path, int flags, uint mask, ref byte result);
+
+    [LibraryImport("libc", EntryPoint = "ftruncate", SetLastError = true)]
+    public static partial int Truncate(int fd, long length);
 
     // Returns the error instead of setting errno.
     [LibraryImport("libc", EntryPoint = "posix_fallocate")]

@@ -7,7 +7,7 @@ namespace Hikyaku.Transfer.Delivery;
 /// The tail of a log that the mount process writes. A mapped word tells the mount whether anybody sleeps; only then does it
 /// ring, by writing the inherited eventfd. So a busy mount pays no system call for telling, and an idle transfer burns nothing.
 /// </summary>
-internal sealed unsafe partial class Doorbell : LogTail, IDisposable
+internal sealed unsafe partial class Doorbell : LogTail
 {
     private const int WordBytes = 8;
 
@@ -54,7 +54,7 @@ internal sealed unsafe partial class Doorbell : LogTail, IDisposable
         Interlocked.MemoryBarrier();
     }
 
-    public void Dispose()
+    public override void Dispose()
     {
         Volatile.Write(ref _stopping, true);
         ulong one = 1;

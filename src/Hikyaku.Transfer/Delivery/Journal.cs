@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Numerics;
 using Hikyaku.Forward;
 using Hikyaku.Log;
-using Microsoft.Win32.SafeHandles;
 
 namespace Hikyaku.Transfer.Delivery;
 
@@ -34,19 +33,19 @@ internal sealed class Journal : IDisposable
 
     private readonly string _path;
     private readonly Guid _log;
-    private readonly Guid _boot;
+    private readonly Disk _disk;
     private readonly bool _sync;
     private readonly ByteBuffer _pending = new();
     private readonly Queue<JournaledChunk> _open = new();
-    private SafeFileHandle? _file;
+    private DiskFile? _file;
     private long _length;
     private long _compactAt;
 
-    private Journal(string path, Guid log, Guid boot, bool sync)
+    private Journal(string path, Guid log, Disk disk, bool sync)
     {
         _path = path;
         _log = log;
-        _boot = boot;
+        _disk = disk;
         _sync = sync;
         Base = new JournalBase(LogPosition.Start, 0, 0, 0, []);
     }
@@ -63,21 +62,19 @@ internal sealed class Journal : IDisposable
     public ulong Lowest => _open.TryPeek(out var chunk) ? chunk.Number : Base.NextNumber;
 
     /// <param name="cursor">The cursor file beside it: where to start if the journal is gone.</param>
-    /// <param name="boot">Identity of this boot of the machine. A journal that was not synced may be behind after another boot.</param>
     /// <param name="sync">Write each chunk through to the disk before it is delivered, so that numbers hold over a power loss too.</param>
-    public static Journal Load(string path, string cursor, Guid log, Guid boot, bool sync, TimeProvider time, Action<string> report)
+    public static Journal Load(string path, string cursor, Guid log, Disk disk, bool sync, TimeProvider time, Action<string> report)
     {
-        var journal = new Journal(path, log, boot, sync);
+        var journal = new Journal(path, log, disk, sync);
         var fresh = (ulong)time.GetUtcNow().ToUnixTimeMilliseconds() << ClockShift;
-        ReadOnlySpan<byte> found = File.Exists(path) ? File.ReadAllBytes(path) : [];
-        var state = journal.Replay(found, out var valid);
+        var state = journal.Replay(journal.ReadAll(), out var valid);
         if (state is Replayed.OtherLog)
         {
             report($"{path}: belongs to another log, which is gone; starting at the oldest line of the present one");
             journal._open.Clear();
             journal.Base = new JournalBase(LogPosition.Start, 0, 0, 0, []);
         }
-        else if (state is Replayed.Nothing && Cursor.TryRead(cursor, out var position) && position > 1)
+        else if (state is Replayed.Nothing && Cursor.TryRead(cursor, out var position, disk) && position > 1)
         {
             report($"{path}: is missing or damaged; going on where the cursor stands, at record {position}");
             journal.Base = new JournalBase(new LogPosition(position, 0), 0, 0, 0, []);
@@ -162,9 +159,9 @@ internal sealed class Journal : IDisposable
     {
         if (_pending.Length == 0)
             return;
-        RandomAccess.Write(_file!, _pending.Written, _length);
+        _file!.Write(_pending.Written, _length);
         if (sync)
-            RandomAccess.FlushToDisk(_file!);
+            _file.Sync();
         _length += _pending.Length;
         _pending.Clear();
     }
@@ -178,7 +175,7 @@ internal sealed class Journal : IDisposable
         }
         catch (IOException) when (valid >= 0)
         {
-            _file = File.OpenHandle(_path, FileMode.Open, FileAccess.ReadWrite, FileShare.Read);
+            _file = _disk.OpenForWriting(_path, Opening.Own);
             _length = valid;
             _compactAt = _length + CompactBytes;
         }
@@ -209,26 +206,34 @@ internal sealed class Journal : IDisposable
         }
 
         var next = _path + ".new";
-        var options = new FileStreamOptions
+        var file = _disk.OpenForWriting(next, Opening.OwnAnew);
+        try
         {
-            Mode = FileMode.Create,
-            Access = FileAccess.ReadWrite,
-            PreallocationSize = AllocatedBytes,
-            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-        };
-        using (var stream = new FileStream(next, options))
+            file.Allocate(AllocatedBytes);
+            file.Write(whole.Written, 0);
+            file.Sync();
+            _disk.Rename(next, _path);
+        }
+        catch
         {
-            stream.Write(whole.Written);
-            stream.Flush(flushToDisk: true);
+            file.Dispose();
+            throw;
         }
 
-        var file = File.OpenHandle(next, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
-        File.Move(next, _path, overwrite: true);
         _file?.Dispose();
         _file = file;
         _length = whole.Length;
         _compactAt = Math.Max(CompactBytes, 2 * _length);
         _pending.Clear();
+    }
+
+    private byte[] ReadAll()
+    {
+        using var file = _disk.Open(_path, Opening.Existing);
+        if (file is null || !_disk.TryStat(_path, out _, out var length))
+            return [];
+        var bytes = new byte[length];
+        return bytes[..file.Read(bytes, 0)];
     }
 
     private enum Replayed { Nothing, Whole, OtherLog, OtherBoot }
@@ -246,7 +251,7 @@ internal sealed class Journal : IDisposable
                 case KindBase:
                     if (new Guid(body[..16]) != _log)
                         return Replayed.OtherLog;
-                    result = new Guid(body.Slice(16, 16)) == _boot ? Replayed.Whole : Replayed.OtherBoot;
+                    result = new Guid(body.Slice(16, 16)) == _disk.Boot ? Replayed.Whole : Replayed.OtherBoot;
                     body = body[32..];
                     Base = new JournalBase(TakePosition(ref body), TakeNumber(ref body), (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body));
                     break;
@@ -287,7 +292,7 @@ internal sealed class Journal : IDisposable
         var start = Begin(target, KindBase);
         Span<byte> ids = stackalloc byte[32];
         _log.TryWriteBytes(ids);
-        _boot.TryWriteBytes(ids[16..]);
+        _disk.Boot.TryWriteBytes(ids[16..]);
         target.Append(ids);
         AddPosition(target, state.Position);
         AddNumber(target, state.NextNumber);

@@ -1,7 +1,7 @@
 namespace Hikyaku.Transfer.Delivery;
 
 /// <summary>Tells the pumps of one log that records were appended. The base serves a log that this process writes itself.</summary>
-internal class LogTail
+internal class LogTail : IDisposable
 {
     private readonly Lock _lock = new();
     private WakeSignal[] _pumps = [];
@@ -28,6 +28,10 @@ internal class LogTail
     /// A pump calls this before it looks at the log a last time and then waits: whatever is appended afterwards pulses it.
     /// </summary>
     public virtual void Arm()
+    {
+    }
+
+    public virtual void Dispose()
     {
     }
 }

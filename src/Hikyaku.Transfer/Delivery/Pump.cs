@@ -32,6 +32,7 @@ internal sealed class Pump : IAsyncDisposable
     private readonly LineReader _reader;
     private readonly Output _output;
     private readonly LogTail _tail;
+    private readonly Disk _disk;
     private readonly WakeSignal _signal;
     private readonly TimeProvider _time;
     private readonly Action<string> _report;
@@ -52,18 +53,19 @@ internal sealed class Pump : IAsyncDisposable
     private string _journalProblem = "";
     private string _cursorProblem = "";
 
-    public Pump(PumpSettings settings, LineReader reader, Output output, LogTail tail, Guid boot, TimeProvider time, Action<string> report)
+    public Pump(PumpSettings settings, LineReader reader, Output output, LogTail tail, Disk disk, TimeProvider time, Action<string> report)
     {
         _settings = settings;
         _reader = reader;
         _output = output;
         _tail = tail;
+        _disk = disk;
         _time = time;
         _report = report;
         _signal = new WakeSignal(time);
-        Directory.CreateDirectory(settings.CursorDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        disk.MakeDirectory(settings.CursorDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         _cursorPath = Path.Combine(settings.CursorDirectory, settings.Name + ".cursor");
-        _journal = Journal.Load(Path.Combine(settings.CursorDirectory, settings.Name + ".journal"), _cursorPath, reader.Log, boot, settings.SyncJournal, time, report);
+        _journal = Journal.Load(Path.Combine(settings.CursorDirectory, settings.Name + ".journal"), _cursorPath, reader.Log, disk, settings.SyncJournal, time, report);
         output.Changed = _signal.Pulse;
         tail.Add(_signal);
     }
@@ -305,9 +307,9 @@ internal sealed class Pump : IAsyncDisposable
             if (_settings.Sync)
                 _output.Sync();
             _journal.Flush();
-            Cursor.Write(_cursorPath, position);
+            Cursor.Write(_cursorPath, position, _disk);
         }
-        catch (Exception e) when (e is IOException or LogException)
+        catch (IOException e)
         {
             Blame(ref _cursorProblem, e);
             return;

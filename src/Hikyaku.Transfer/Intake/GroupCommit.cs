@@ -22,7 +22,7 @@ internal sealed class GroupCommit(LogWriter log)
 
     private async Task AfterAsync(Task running)
     {
-        await running.ConfigureAwait(ConfigureAwaitOptions.ForceYielding | ConfigureAwaitOptions.SuppressThrowing);
+        await running.ConfigureAwait(ConfigureAwaitOptions.ForceYielding | ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
         lock (_lock)
         {
             _running = _next!;

@@ -8,7 +8,7 @@ namespace Hikyaku.Transfer.Intake;
 /// Stores what other hosts send: one chunk, one record with its number in it, so that content and memory of it are never
 /// apart. The answer that lets the sender forget is given when the chunk is as durable as the commit level says.
 /// </summary>
-internal sealed class ReceiveIntake : IAsyncDisposable
+internal sealed class ReceiveIntake : IDisposable
 {
     /// <summary>Entries of a foreign message go into records of about this many bytes, so that later stages work in pieces too.</summary>
     private const int ForeignRecordBytes = 1 << 20;
@@ -26,7 +26,7 @@ internal sealed class ReceiveIntake : IAsyncDisposable
     private readonly LogTail _tail;
     private readonly TimeProvider _time;
     private readonly PeerTable _peers;
-    private readonly SemaphoreSlim _append = new(1, 1);
+    private readonly Lock _append = new();
     private readonly GroupCommit _commit;
     private readonly EntryScratch _scratch = new();
     private readonly Action<string> _report;
@@ -62,7 +62,7 @@ internal sealed class ReceiveIntake : IAsyncDisposable
 
         var start = _time.GetTimestamp();
         var stored = 0;
-        while ((stored = await StoreAsync(message, peer, stored, cancel)) < message.Entries.Length)
+        while ((stored = Store(message, peer, stored)) < message.Entries.Length)
         {
             if (!_full)
                 _report($"receive log: full ({_log.Bytes} of {_log.QuotaBytes} bytes); {peer} waits until lines have left it, or the quota is raised");
@@ -123,20 +123,21 @@ internal sealed class ReceiveIntake : IAsyncDisposable
         };
     }
 
-    public async ValueTask DisposeAsync()
+    public void Dispose()
     {
-        await _append.WaitAsync();
-        try
+        lock (_append)
         {
-            _log.Commit();
-        }
-        catch (LogException e)
-        {
-            _report($"receive log: {e.Message}");
-        }
+            try
+            {
+                _log.Commit();
+            }
+            catch (LogException e)
+            {
+                _report($"receive log: {e.Message}");
+            }
 
-        _log.Dispose();
-        _append.Dispose();
+            _log.Dispose();
+        }
     }
 
     // From the newest segment in which the peers were stated in full; from the oldest if there is none.
@@ -183,26 +184,23 @@ internal sealed class ReceiveIntake : IAsyncDisposable
     }
 
     // Returns how many bytes of the entries are stored by now: all, or where to go on when there is room.
-    private async ValueTask<int> StoreAsync(ForwardMessage message, string peer, int from, CancellationToken cancel)
+    private int Store(ForwardMessage message, string peer, int from)
     {
-        await _append.WaitAsync(cancel);
-        try
+        int stored;
+        lock (_append)
         {
-            var stored = message.HasOrigin && message.Number != 0 ? StoreOnce(message, peer) : StoreForeign(message, peer, from);
+            stored = message.HasOrigin && message.Number != 0 ? StoreOnce(message, peer) : StoreForeign(message, peer, from);
             if (stored == message.Entries.Length && _statedFor != _log.SegmentStart)
                 State(_log);
-            return stored;
         }
-        finally
-        {
-            _append.Release();
-            _tail.Pulse();
-        }
+
+        _tail.Pulse();
+        return stored;
     }
 
     private int StoreOnce(ForwardMessage message, string peer)
     {
-        if (_peers.IsRepeat(message.Origin, message.Route.Span, message.Number, message.Done))
+        if (_peers.IsRepeat(message.Origin, message.Route.Span, message.Number, message.Done) && !_settings.StoresRepeats)
         {
             _repeats++;
             return message.Entries.Length;

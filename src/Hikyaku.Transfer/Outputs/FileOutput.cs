@@ -1,5 +1,6 @@
 using System.Text;
 using Hikyaku.Forward;
+using Hikyaku.Log;
 using Hikyaku.Transfer.Delivery;
 using Hikyaku.Transfer.Lines;
 
@@ -18,6 +19,7 @@ internal sealed class FileOutput : Output
     private readonly FileOutputSettings _settings;
     private readonly string _pump;
     private readonly FileGate _gate;
+    private readonly Disk _disk;
     private readonly LineFormat _format;
     private readonly TimeProvider _time;
     private readonly Action<string> _report;
@@ -38,11 +40,12 @@ internal sealed class FileOutput : Output
     /// <param name="pump">The name of the pump it serves, with its log's.</param>
     /// <param name="gate">Shared by all outputs with the same path.</param>
     /// <param name="sync">A file is written through to the disk before it is closed.</param>
-    public FileOutput(FileOutputSettings settings, string pump, FileGate gate, bool sync, TimeZoneInfo zone, TimeProvider time, Action<string> report)
+    public FileOutput(FileOutputSettings settings, string pump, FileGate gate, Disk disk, bool sync, TimeZoneInfo zone, TimeProvider time, Action<string> report)
     {
         _settings = settings;
         _pump = pump;
         _gate = gate;
+        _disk = disk;
         _sync = sync;
         _format = new LineFormat(settings.Format, settings.Time, zone);
         _time = time;
@@ -103,7 +106,7 @@ internal sealed class FileOutput : Output
 
     public override async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        _stop.Cancel();
         await _retry;
         try
         {
@@ -133,7 +136,7 @@ internal sealed class FileOutput : Output
             foreach (var part in _chunk.Parts)
                 part.Write(this);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (IOException e)
         {
             Blame(e);
             return false;
@@ -182,7 +185,7 @@ internal sealed class FileOutput : Output
     private FileTarget Target(string name)
     {
         if (!_targets.TryGetValue(name, out var target))
-            _targets[name] = target = new FileTarget(Encoding.UTF8.GetBytes(name), _sync);
+            _targets[name] = target = new FileTarget(Encoding.UTF8.GetBytes(name), _disk, _sync);
         return target;
     }
 
@@ -270,7 +273,7 @@ internal sealed class FileOutput : Output
         // away in between, into the one that took its place.
         private int Found(FileOutput output)
         {
-            var name = FindNoted();
+            var name = FindNoted(output._disk);
             var found = name is null ? 0 : Match(name, Before, 0, output);
             if (string.Equals(name, Target.Name, StringComparison.Ordinal))
                 return found;
@@ -282,11 +285,12 @@ internal sealed class FileOutput : Output
 
         private int Match(string name, long from, int skip, FileOutput output)
         {
-            if (!File.Exists(name))
+            using var file = output._disk.Open(name, Opening.Existing);
+            if (file is null)
                 return 0;
             var expected = Bytes.Written[skip..];
             var there = new byte[expected.Length];
-            var count = FileTarget.Read(name, from, there);
+            var count = file.Read(there, from);
             if (expected[..count].SequenceEqual(there.AsSpan(0, count)))
                 return count;
             if (skip == 0 && from > 0)
@@ -294,15 +298,13 @@ internal sealed class FileOutput : Output
             return 0;
         }
 
-        private string? FindNoted()
+        private string? FindNoted(Disk disk)
         {
-            if (FileTarget.TryStat(Target.Name, out var inode, out _) && inode == Inode)
+            if (disk.TryStat(Target.Name, out var inode, out _) && inode == Inode)
                 return Target.Name;
-            var directory = Path.GetDirectoryName(Target.Name);
-            if (directory is null || !Directory.Exists(directory))
-                return null;
             // Renamed by a rotation in between: it still has its inode.
-            return Directory.EnumerateFiles(directory).FirstOrDefault(f => FileTarget.TryStat(f, out var other, out _) && other == Inode);
+            var directory = Path.GetDirectoryName(Target.Name);
+            return directory is null ? null : disk.List(directory).FirstOrDefault(f => disk.TryStat(f, out var other, out _) && other == Inode);
         }
     }
 
@@ -364,7 +366,7 @@ internal sealed class FileOutput : Output
 
                 return true;
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (IOException e)
             {
                 output.Blame(e);
                 // Nothing has changed for anybody: a pulse would only wake this pump again at once.

@@ -1,20 +1,24 @@
-using System.Runtime.InteropServices;
 using System.Text;
-using Microsoft.Win32.SafeHandles;
+using Hikyaku.Log;
 
 namespace Hikyaku.Transfer.Outputs;
 
 /// <summary>The name itself is the fault: no waiting will make this path a file.</summary>
-internal sealed class MisplacedException(string message) : IOException(message);
+internal sealed class MisplacedException(IOException inner) : IOException(inner.Message, inner);
 
 /// <summary>One output file, open for appending. Its inode tells whether somebody moved it away.</summary>
-internal sealed partial class FileTarget
+internal sealed class FileTarget
 {
-    private readonly bool _syncOnClose;
-    private SafeFileHandle? _handle;
+    private const int Enotdir = 20, Eisdir = 21, Enametoolong = 36;
+    private const UnixFileMode DirectoryMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
 
-    public FileTarget(byte[] path, bool syncOnClose)
+    private readonly Disk _disk;
+    private readonly bool _syncOnClose;
+    private DiskFile? _file;
+
+    public FileTarget(byte[] path, Disk disk, bool syncOnClose)
     {
+        _disk = disk;
         _syncOnClose = syncOnClose;
         Path = path;
         Name = Encoding.UTF8.GetString(path);
@@ -28,16 +32,16 @@ internal sealed partial class FileTarget
     public long Length { get; private set; }
 
     /// <summary>
-    /// Opens the file, again if the name stands for another file by now, and looks how long it is. Throws IOException or
-    /// UnauthorizedAccessException; <see cref="MisplacedException"/> if the name can be no file.
+    /// Opens the file, again if the name stands for another file by now, and looks how long it is. Throws IOException;
+    /// <see cref="MisplacedException"/> if the name can be no file.
     /// </summary>
     public void Refresh()
     {
-        if (_handle is null || !TryStat(Name, out var inode, out var length) || inode != Inode)
+        if (_file is null || !_disk.TryStat(Name, out var inode, out var length) || inode != Inode)
         {
             Close();
-            _handle = Open();
-            if (!TryStat(Name, out inode, out length))
+            _file = Open();
+            if (!_disk.TryStat(Name, out inode, out length))
                 throw new IOException($"{Name}: vanished while it was opened");
             Inode = inode;
         }
@@ -51,50 +55,13 @@ internal sealed partial class FileTarget
     {
         while (!bytes.IsEmpty)
         {
-            var written = Write(_handle!, ref MemoryMarshal.GetReference(bytes), (nuint)bytes.Length);
-            if (written < 0)
-            {
-                if (Marshal.GetLastPInvokeError() == Eintr)
-                    continue;
-                throw Failure("cannot be written");
-            }
-
+            var written = _file!.Append(bytes);
             Length += written;
-            bytes = bytes[(int)written..];
+            bytes = bytes[written..];
         }
     }
 
-    /// <summary>What stands in the file from <paramref name="from"/> on; at most as many bytes as <paramref name="target"/> takes.</summary>
-    public static int Read(string name, long from, Span<byte> target)
-    {
-        using var handle = File.OpenHandle(name, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-        var total = 0;
-        while (total < target.Length && RandomAccess.Read(handle, target[total..], from + total) is > 0 and var got)
-            total += got;
-        return total;
-    }
-
-    public void Sync()
-    {
-        if (_handle is not null)
-            RandomAccess.FlushToDisk(_handle);
-    }
-
-    public static bool TryStat(string name, out ulong inode, out long length)
-    {
-        // stat(2) through the C library's versioned struct differs by architecture; statx(2) does not.
-        Span<byte> buffer = stackalloc byte[256];
-        if (Statx(AtFdcwd, name, 0, StatxBasic, ref MemoryMarshal.GetReference(buffer)) != 0)
-        {
-            inode = 0;
-            length = 0;
-            return false;
-        }
-
-        inode = MemoryMarshal.Read<ulong>(buffer[32..]);
-        length = MemoryMarshal.Read<long>(buffer[40..]);
-        return true;
-    }
+    public void Sync() => _file?.Sync();
 
     public void Close()
     {
@@ -105,58 +72,22 @@ internal sealed partial class FileTarget
         }
         finally
         {
-            _handle?.Dispose();
-            _handle = null;
+            _file?.Dispose();
+            _file = null;
         }
     }
 
-    private SafeFileHandle Open()
+    private DiskFile Open()
     {
-        var directory = System.IO.Path.GetDirectoryName(Name);
-        if (!string.IsNullOrEmpty(directory) && !Directory.Exists(directory))
+        try
         {
-            try
-            {
-                Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute);
-            }
-            catch (IOException e) when (AncestorIsFile(directory) || e is PathTooLongException)
-            {
-                throw new MisplacedException($"{Name}: {e.Message}");
-            }
+            if (System.IO.Path.GetDirectoryName(Name) is { Length: > 0 } directory && !_disk.TryStat(directory, out _, out _))
+                _disk.MakeDirectory(directory, DirectoryMode);
+            return _disk.OpenForWriting(Name, Opening.Appending);
         }
-
-        var fd = Open([.. Path, 0], OWronly | OCreat | OAppend | OCloexec | ONoctty, 0x1A0); // 0640
-        if (fd >= 0)
-            return new SafeFileHandle(fd, ownsHandle: true);
-        throw Marshal.GetLastPInvokeError() is Enotdir or Eisdir or Enametoolong ? new MisplacedException(Failure("cannot be opened").Message) : Failure("cannot be opened");
-    }
-
-    private static bool AncestorIsFile(string directory)
-    {
-        for (var at = directory; !string.IsNullOrEmpty(at); at = System.IO.Path.GetDirectoryName(at))
+        catch (IOException e) when (e.HResult is Enotdir or Eisdir or Enametoolong)
         {
-            if (File.Exists(at))
-                return true;
+            throw new MisplacedException(e);
         }
-
-        return false;
     }
-
-    private IOException Failure(string what)
-    {
-        var error = Marshal.GetLastPInvokeError();
-        return new IOException($"{Name}: {what}: {Marshal.GetPInvokeErrorMessage(error)}", error);
-    }
-
-    private const int OWronly = 1, OCreat = 0x40, ONoctty = 0x100, OAppend = 0x400, OCloexec = 0x80000, Eintr = 4, Enotdir = 20, Eisdir = 21, Enametoolong = 36, AtFdcwd = -100;
-    private const uint StatxBasic = 0x7ff;
-
-    [LibraryImport("libc", EntryPoint = "open", SetLastError = true)]
-    private static partial int Open(byte[] path, int flags, uint mode);
-
-    [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
-    private static partial nint Write(SafeFileHandle fd, ref byte bytes, nuint count);
-
-    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int Statx(int directory, string path, int flags, uint mask, ref byte result);
 }

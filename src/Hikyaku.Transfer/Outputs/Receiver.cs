@@ -51,7 +51,7 @@ internal sealed class Receiver : IAsyncDisposable
         _changed = changed;
         _report = report;
         _signal = new WakeSignal(time);
-        _run = Task.Run(RunAsync);
+        _run = RunAsync();
         _run.CrashOnBug();
     }
 
@@ -99,7 +99,7 @@ internal sealed class Receiver : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        _stop.Cancel();
         await _run;
         _stop.Dispose();
         _signal.Dispose();
@@ -107,6 +107,8 @@ internal sealed class Receiver : IAsyncDisposable
 
     private async Task RunAsync()
     {
+        // The constructor returns before the first dial.
+        await Task.Yield();
         var pause = PauseMin;
         while (!_stop.IsCancellationRequested)
         {
@@ -160,7 +162,7 @@ internal sealed class Receiver : IAsyncDisposable
             stream = await _dial(_name, either.Token);
         await using var connection = new ForwardConnection(stream, Acknowledge);
         Volatile.Write(ref _connection, connection);
-        _ = connection.Closed.ContinueWith(_ => _signal.Pulse(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        PulseWhenClosed(connection);
         lock (_lock)
         {
             _connected = true;
@@ -180,6 +182,12 @@ internal sealed class Receiver : IAsyncDisposable
         }
 
         throw new IOException(await connection.Closed);
+    }
+
+    private async void PulseWhenClosed(ForwardConnection connection)
+    {
+        await connection.Closed;
+        _signal.Pulse();
     }
 
     // A peer that stops reading blocks the send for ever; waiting as long as for an acknowledgement, per slice, is enough.

@@ -10,7 +10,7 @@ public sealed class JournalTests : IDisposable
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("hikyaku-journal-").FullName;
     private readonly Guid _log = Guid.NewGuid();
-    private readonly Guid _boot = Guid.NewGuid();
+    private readonly RebootedDisk _disk = new(Guid.NewGuid());
     private readonly List<string> _reports = [];
 
     private string PathOf => Path.Combine(_directory, "j");
@@ -69,7 +69,7 @@ public sealed class JournalTests : IDisposable
         journal.Acknowledge(first);
         journal.Flush();
         SpinWait.SpinUntil(() => TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() > (long)(first >> 16));
-        var other = Journal.Load(PathOf, PathOf + ".cursor", _log, Guid.NewGuid(), sync: false, TimeProvider.System, _reports.Add);
+        var other = Journal.Load(PathOf, PathOf + ".cursor", _log, new RebootedDisk(Guid.NewGuid()), sync: false, TimeProvider.System, _reports.Add);
         Assert.Equal(At(10), other.Base.Position);
         Assert.True(other.Base.NextNumber > first + 1);
         Assert.Empty(other.Open);
@@ -80,7 +80,7 @@ public sealed class JournalTests : IDisposable
     {
         var journal = Load();
         journal.Append(new Written(journal.Base.NextNumber, 1, 10), "a"u8);
-        var other = Journal.Load(PathOf, PathOf + ".cursor", Guid.NewGuid(), _boot, sync: false, TimeProvider.System, _reports.Add);
+        var other = Journal.Load(PathOf, PathOf + ".cursor", Guid.NewGuid(), _disk, sync: false, TimeProvider.System, _reports.Add);
         Assert.Equal(LogPosition.Start, other.Base.Position);
         Assert.Contains("another log", Assert.Single(_reports), StringComparison.Ordinal);
     }
@@ -135,7 +135,7 @@ public sealed class JournalTests : IDisposable
         var first = journal.Base.NextNumber;
         journal.Append(new Written(first, 1, 2), []);
         var past = new Stopped(TimeProvider.System.GetUtcNow().AddDays(-30));
-        var other = Journal.Load(PathOf, PathOf + ".cursor", _log, Guid.NewGuid(), sync: false, past, _reports.Add);
+        var other = Journal.Load(PathOf, PathOf + ".cursor", _log, new RebootedDisk(Guid.NewGuid()), sync: false, past, _reports.Add);
         Assert.True(other.Base.NextNumber > first);
     }
 
@@ -163,7 +163,7 @@ public sealed class JournalTests : IDisposable
 
     private static LogPosition At(ulong record) => new(record, 0);
 
-    private Journal Load() => Journal.Load(PathOf, PathOf + ".cursor", _log, _boot, sync: false, TimeProvider.System, _reports.Add);
+    private Journal Load() => Journal.Load(PathOf, PathOf + ".cursor", _log, _disk, sync: false, TimeProvider.System, _reports.Add);
 
     private sealed class Stopped(DateTimeOffset now) : TimeProvider
     {

@@ -1,0 +1,212 @@
+using System.Text;
+using Hikyaku.Log;
+using Hikyaku.Transfer.Delivery;
+
+namespace Hikyaku.Simulation;
+
+/// <summary>One write(2) or close(2) that waits for its answer, as the kernel keeps it over the death of the mount process.</summary>
+internal sealed class MountRequest(ulong id, string path, ulong handle, byte[]? data, Action<bool, ulong> answer)
+{
+    public ulong Id => id;
+    public string Path => path;
+    public ulong Handle => handle;
+
+    /// <summary>Null: the close.</summary>
+    public byte[]? Data => data;
+
+    /// <summary>False: no space. The sequence of the record otherwise.</summary>
+    public Action<bool, ulong> Answer => answer;
+}
+
+/// <summary>
+/// The intake of an agent: the production log, written as the mount writes it. The kernel's part is played too: requests without
+/// an answer come again to the next process, which recognises those it finds in the log.
+/// </summary>
+internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOptions options, CommitLevel level)
+{
+    public const string Name = "web";
+    private const string Directory = "/state/logs/" + Name;
+
+    private readonly List<MountRequest> _waiting = [];
+    private readonly HashSet<string> _stated = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, ulong> _sources = new(StringComparer.Ordinal);
+    private readonly byte[] _head = new byte[256];
+    private readonly List<LogTail> _tails = [];
+    private LogWriter? _log;
+    private string? _appending;
+    private ulong _lastRequest;
+    private ulong _lastHandle;
+
+    public SimulatedProcess? Process { get; private set; }
+    public CommitLevel Level => level;
+
+    /// <summary>Every record below it was on the disk at the last power cut, if it was cut.</summary>
+    public ulong Committed { get; private set; }
+
+    /// <summary>Called at a power cut: whoever writes is gone too.</summary>
+    public event Action? PowerLost;
+
+    public ulong NewHandle() => ++_lastHandle;
+
+    public LogTail Tail(SimulatedProcess reader)
+    {
+        var tail = new LogTail();
+        _tails.Add(tail);
+        reader.Died += () => _tails.Remove(tail);
+        return tail;
+    }
+
+    public void Write(string path, ulong handle, byte[] data, Action<bool, ulong> answer) => Ask(new MountRequest(++_lastRequest, path, handle, data, answer));
+
+    public void Close(string path, ulong handle, Action<bool, ulong> answer) => Ask(new MountRequest(++_lastRequest, path, handle, null, answer));
+
+    public void LosePower()
+    {
+        _waiting.Clear();
+        PowerLost?.Invoke();
+    }
+
+    public void Start()
+    {
+        if (machine.IsOff || Process is { IsAlive: true })
+            return;
+        var process = Process = new SimulatedProcess(scheduler, machine.Name + "/mount");
+        process.Died += () =>
+        {
+            _log = null;
+            scheduler.After(TimeSpan.FromMilliseconds(scheduler.Dice.Next(5, 500)), null, Start);
+        };
+        process.Start(() => RunAsync(process), failure =>
+        {
+            if (failure is not IOException)
+                scheduler.Fail(failure ?? new InvalidOperationException("the mount ended"));
+            process.Kill();
+        });
+    }
+
+    private async Task RunAsync(SimulatedProcess process)
+    {
+        var disk = new ProcessDisk(machine.Disk, process);
+        var storage = disk.Log(Directory);
+        var log = LogWriter.Open(storage, options with { Cursors = Transfer.TransferProcess.Cursors(machine.Settings().Routes, Name), Disk = disk, TimeProvider = machine.Time, Report = machine.Report });
+        _stated.Clear();
+        _sources.Clear();
+        _appending = null;
+        var done = Recall(storage);
+        log.SegmentOpened = _ =>
+        {
+            _stated.Clear();
+            if (_appending is { } path)
+                State(path);
+        };
+        _log = log;
+        Committed = log.CommittedSequence;
+        foreach (var request in _waiting.ToArray())
+        {
+            if (done.TryGetValue(request.Id, out var sequence))
+                Answer(request, true, sequence);
+        }
+
+        Serve();
+        var period = level == CommitLevel.Interval ? TimeSpan.FromMilliseconds(10) : TimeSpan.FromMilliseconds(500);
+        using var timer = new PeriodicTimer(period, machine.Time);
+        while (await timer.WaitForNextTickAsync())
+        {
+            if (level == CommitLevel.Interval)
+                Commit();
+            log.Retire();
+            log.Prepare();
+            Serve();
+        }
+    }
+
+    private void Ask(MountRequest request)
+    {
+        _waiting.Add(request);
+        if (Process is { IsAlive: true } process && _log is not null)
+            scheduler.Add(scheduler.Dice.Next(100), process, _ => Serve(), null);
+    }
+
+    private void Serve()
+    {
+        if (_log is null)
+            return;
+        foreach (var request in _waiting.ToArray())
+        {
+            if (!_waiting.Contains(request))
+                continue;
+            var stored = request.Data is null ? TryClose(request, out var sequence) : TryWrite(request, out sequence);
+            if (stored && level == CommitLevel.Strict)
+                Commit();
+            Answer(request, stored, sequence);
+        }
+
+        foreach (var tail in _tails.ToArray())
+            tail.Pulse();
+    }
+
+    private void Commit()
+    {
+        _log!.Commit();
+        Committed = _log.CommittedSequence;
+    }
+
+    private void Answer(MountRequest request, bool stored, ulong sequence)
+    {
+        _waiting.Remove(request);
+        request.Answer(stored, sequence);
+    }
+
+    private bool TryWrite(MountRequest request, out ulong sequence)
+    {
+        sequence = 0;
+        if (!State(request.Path))
+            return false;
+        var length = WriteRecord.WriteHead(_head, _sources[request.Path], request.Handle, 0, 1 + scheduler.Now * 100, request.Id, 1000, 7);
+        _appending = request.Path;
+        var stored = _log!.TryAppend(RecordKind.Write, _head.AsSpan(0, length), request.Data, out sequence);
+        _appending = null;
+        return stored;
+    }
+
+    private bool TryClose(MountRequest request, out ulong sequence)
+    {
+        sequence = 0;
+        if (!State(request.Path))
+            return false;
+        var length = CloseRecord.WriteHead(_head, _sources[request.Path], request.Handle, 1 + scheduler.Now * 100);
+        _appending = request.Path;
+        var stored = _log!.TryAppend(RecordKind.Close, _head.AsSpan(0, length), [], out sequence);
+        _appending = null;
+        return stored;
+    }
+
+    private bool State(string path)
+    {
+        if (_sources.TryGetValue(path, out var id) && _stated.Contains(path))
+            return true;
+        _appending = null;
+        var bytes = Encoding.UTF8.GetBytes(path);
+        var head = new byte[SourceRecord.HeadBytes];
+        SourceRecord.WriteHead(head, id, bytes.Length);
+        if (!_log!.TryAppend(RecordKind.Source, head, bytes, out var sequence))
+            return false;
+        _stated.Add(path);
+        _sources[path] = id == 0 ? sequence : id;
+        return true;
+    }
+
+    // The requests whose record is there; a close has none, but closing twice is closing once.
+    private static Dictionary<ulong, ulong> Recall(ILogStorage storage)
+    {
+        var found = new Dictionary<ulong, ulong>();
+        using var reader = new LogReader(storage, 0);
+        while (reader.TryRead(out var record))
+        {
+            if (record.Kind == RecordKind.Write && WriteRecord.TryParse(record.Body, out var write))
+                found[write.Request] = record.Sequence;
+        }
+
+        return found;
+    }
+}
