@@ -59,8 +59,12 @@ internal static class Instance
     private static void Accept(Settings settings)
     {
         var accepted = InstancePaths.Accepted(settings.State);
+        var text = Encoding.UTF8.GetBytes(settings.Text);
+        // On a full disk there is no room for a second one, and only a running instance makes room.
+        if (File.Exists(accepted) && File.ReadAllBytes(accepted).AsSpan().SequenceEqual(text))
+            return;
         using (var file = new FileStream(accepted + ".new", new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite }))
-            file.Write(Encoding.UTF8.GetBytes(settings.Text));
+            file.Write(text);
         File.Move(accepted + ".new", accepted, overwrite: true);
     }
 
