@@ -78,9 +78,10 @@ public static unsafe class MountProcess
                 using var keeper = new Keeper(storage, old, options.Keep, options.Counters, report);
                 Tree(old, underneath, keeper, out _).Finish(report);
             }
-            var state = MountState.Create(path, options.Incarnation, nextHandle, log.NextSequence);
-            old?.Dispose();
-            return state;
+            if (old is null)
+                return MountState.Create(path, options.Incarnation, nextHandle, log.NextSequence);
+            old.Renew(options.Incarnation, nextHandle, log.NextSequence);
+            return old;
         }
 
         public MountEnd Serve(MountState state, bool goesOn, FuseNegotiation negotiation, CancellationToken cancellation)

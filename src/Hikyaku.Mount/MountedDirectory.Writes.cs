@@ -192,10 +192,11 @@ internal sealed unsafe partial class MountedDirectory
         }
     }
 
-    /// <summary>Adds to the sources what was dropped from a full log. From any one thread.</summary>
+    /// <summary>Adds to the sources what was dropped from a full log, and says so. From any one thread.</summary>
     public void CountDropped()
     {
-        foreach (var (id, records, bytes) in _log.TakeDropped())
+        var dropped = _log.TakeDropped();
+        foreach (var (id, records, bytes) in dropped)
         {
             SourceCounters? counters;
             lock (_countersById)
@@ -203,6 +204,8 @@ internal sealed unsafe partial class MountedDirectory
             counters.LostRecordsCount += records;
             counters.LostBytesCount += bytes;
         }
+        if (dropped.Count != 0)
+            _report($"{dropped.Sum(static d => d.Records)} writes ({dropped.Sum(static d => d.Bytes)} bytes) of {dropped.Count} files were dropped unread to stay within the quota of {_log.QuotaBytes} bytes (when_full: drop_oldest); 'hikyaku status' tells of which");
         lock (_countersById)
         {
             while (_forgotten.TryPeek(out var source) && source.Last < _log.FirstSequence)

@@ -23,6 +23,7 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
     private readonly Committer _committer;
     private readonly Doorbell? _doorbell;
     private readonly MountCounters _counters;
+    private readonly Action<string> _report;
     private readonly ProcessIds _processes = new();
     private readonly bool _keeps;
     private readonly bool _isStrict;
@@ -37,6 +38,7 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
     {
         (_device, _log, _state, _nodes, _underneath, _handles) = (device, log, state, underneath.Nodes, underneath, handles);
         (_keeper, _committer, _doorbell, _counters) = (keeper, committer, doorbell, options.Counters);
+        _report = options.Report ?? (static _ => { });
         _keeps = options.Keep == Keep.All;
         _isStrict = options.CommitLevel == CommitLevel.Strict;
         _blocks = options.Log.WhenFull == WhenFull.Block;

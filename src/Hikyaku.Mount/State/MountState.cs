@@ -80,14 +80,26 @@ internal sealed unsafe class MountState : IDisposable
             throw Failure("allocate", making, error);
         }
         var state = Map(fd, making);
-        state.Header->Version = KnownVersion;
-        state.Header->NextHandle = nextHandle;
-        state.Header->Incarnation = incarnation;
-        state.Header->Kept = nextSequence;
-        state.Header->Answered = nextSequence - 1;
-        Volatile.Write(ref state.Header->Magic, Magic);
+        state.Begin(incarnation, nextHandle, nextSequence);
         File.Move(making, path, overwrite: true);
         return state;
+    }
+
+    /// <summary>Empties the state for a new mount, on the disk space it has: on a full disk there is no other.</summary>
+    public void Renew(ulong incarnation, ulong nextHandle, ulong nextSequence)
+    {
+        // Killed from here on, it is no state of anything, and the next process makes a new one.
+        Volatile.Write(ref Header->Magic, 0);
+        var (nodes, handles) = (Math.Min(Header->NodesAllocated, NodesStep), Header->HandlesAllocated);
+        // What a large tree took is given back.
+        _ = Libc.FTruncate(_fd, NodesAt + ((long)nodes * sizeof(NodeSlot)));
+        if (Libc.FTruncate(_fd, Length) != 0)
+            throw new MountException($"cannot renew the mount's state: {Fuse.Errno.Text(Libc.Error)}");
+        new Span<byte>(Node(0), (int)nodes * sizeof(NodeSlot)).Clear();
+        new Span<byte>(Handle(0), (int)handles * sizeof(HandleSlot)).Clear();
+        new Span<byte>(_start, HeaderBytes).Clear();
+        (Header->NodesAllocated, Header->HandlesAllocated) = (nodes, handles);
+        Begin(incarnation, nextHandle, nextSequence);
     }
 
     /// <summary>Makes sure that the slot may be stored to; false when the table or the disk is full.</summary>
@@ -124,6 +136,16 @@ internal sealed unsafe class MountState : IDisposable
     {
         _ = Libc.MUnmap((nint)_start, (nuint)Length);
         _ = Libc.Close(_fd);
+    }
+
+    private void Begin(ulong incarnation, ulong nextHandle, ulong nextSequence)
+    {
+        Header->Version = KnownVersion;
+        Header->NextHandle = nextHandle;
+        Header->Incarnation = incarnation;
+        Header->Kept = nextSequence;
+        Header->Answered = nextSequence - 1;
+        Volatile.Write(ref Header->Magic, Magic);
     }
 
     private void FinishMove()
