@@ -9,7 +9,8 @@ namespace Hikyaku.EndToEnd.Stage;
 internal static class Checkout
 {
     private static readonly Lazy<string> BuiltProgram = new(BuildProgram);
-    private static readonly Lazy<string> BuiltLoad = new(BuildLoad);
+    private static readonly Lazy<string> BuiltLoad = new(() => Compile("bench/compare/load.c"));
+    private static readonly Lazy<string> BuiltChaos = new(() => Compile("tests/Hikyaku.EndToEnd/Chaos/chaos.c"));
 
     public static string Root { get; } = FindRoot();
 
@@ -18,6 +19,9 @@ internal static class Checkout
 
     /// <summary>bench/compare/load.c, compiled.</summary>
     public static string Load => BuiltLoad.Value;
+
+    /// <summary>Chaos/chaos.c, compiled.</summary>
+    public static string Chaos => BuiltChaos.Value;
 
     private static string FindRoot()
     {
@@ -35,10 +39,10 @@ internal static class Checkout
         return Path.Join(Root, ".build/hikyaku/hikyaku");
     }
 
-    private static string BuildLoad()
+    private static string Compile(string file)
     {
-        var source = Path.Join(Root, "bench/compare/load.c");
-        var program = Path.Join(Root, ".build/load");
+        var source = Path.Join(Root, file);
+        var program = Path.Join(Root, ".build", Path.GetFileNameWithoutExtension(file));
         Directory.CreateDirectory(Path.Join(Root, ".build"));
         if (!File.Exists(program) || File.GetLastWriteTimeUtc(program) < File.GetLastWriteTimeUtc(source))
             Run("cc", "-O2", "-pthread", "-o", program, source);

@@ -1,0 +1,104 @@
+using System.Diagnostics;
+
+namespace Hikyaku.EndToEnd.Chaos;
+
+/// <summary>
+/// Hosts that are really separate: a network namespace each, with a cable to one switch in a namespace of its own. The names are
+/// of this run only, and nothing of the machine's own network is touched.
+/// </summary>
+internal sealed class Network : IDisposable
+{
+    // Three hexadecimal digits of chance: the names of cables are short.
+    private readonly string _name = $"hk{Environment.ProcessId:x}{Random.Shared.Next(0x1000):x3}";
+    private readonly List<string> _hosts = [];
+
+    public Network(params string[] hosts)
+    {
+        try
+        {
+            Add(Switch);
+            Ip($"-n {Switch} link add bridge type bridge");
+            Ip($"-n {Switch} link set bridge up");
+            foreach (var host in hosts)
+            {
+                var space = Add(NamespaceOf(host));
+                _hosts.Add(host);
+                Ip($"link add eth0 netns {space} type veth peer name {host} netns {Switch}");
+                Ip($"-n {Switch} link set {host} master bridge up");
+                Ip($"-n {space} addr add {Address(host)}/24 dev eth0");
+                Ip($"-n {space} link set lo up");
+                Ip($"-n {space} link set eth0 up");
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Whether this kernel can delay, lose, double and reorder what a cable carries.</summary>
+    public bool CanDisturb { get; private set; } = true;
+
+    public string Address(string host) => $"10.99.0.{_hosts.IndexOf(host) + 1}";
+
+    /// <summary>The words before a command line that run it on this host; the process keeps its id.</summary>
+    public string[] Enter(string host) => ["nsenter", $"--net=/run/netns/{NamespaceOf(host)}", "--"];
+
+    /// <summary>Pulls a host's cable; it notices.</summary>
+    public void Cut(string host) => Ip($"-n {Switch} link set {host} down");
+
+    public void Restore(string host) => Ip($"-n {Switch} link set {host} up");
+
+    /// <summary>The switch stops carrying what comes from and goes to a host; nobody notices.</summary>
+    public void Silence(string host) => Run("bridge", $"-n {Switch} link set dev {host} state 0");
+
+    public void Unsilence(string host) => Run("bridge", $"-n {Switch} link set dev {host} state 3");
+
+    /// <summary>A narrow cable: a megabyte a second towards the host, and what does not fit is lost.</summary>
+    public void Narrow(string host) => Run("tc", $"-n {Switch} qdisc replace dev {host} root tbf rate 8mbit burst 16kb limit 24kb");
+
+    /// <summary>Delay, loss, doubles and disorder towards the host, where the kernel can; otherwise as <see cref="Narrow"/>.</summary>
+    public void Disturb(string host)
+    {
+        if (CanDisturb && !TryRun("tc", $"-n {Switch} qdisc replace dev {host} root netem delay 20ms 15ms loss 5% duplicate 2% reorder 10%", out _))
+            CanDisturb = false;
+        if (!CanDisturb)
+            Narrow(host);
+    }
+
+    /// <summary>Takes <see cref="Narrow"/> or <see cref="Disturb"/> back.</summary>
+    public void Clear(string host) => TryRun("tc", $"-n {Switch} qdisc del dev {host} root", out _);
+
+    public void Dispose()
+    {
+        foreach (var space in (string[])[.. _hosts.Select(NamespaceOf), Switch])
+            TryRun("ip", $"netns del {space}", out _);
+    }
+
+    private string Switch => _name;
+
+    private string NamespaceOf(string host) => $"{_name}-{host}";
+
+    private static string Add(string space)
+    {
+        Ip($"netns add {space}");
+        return space;
+    }
+
+    private static void Ip(string arguments) => Run("ip", arguments);
+
+    private static void Run(string program, string arguments)
+    {
+        if (!TryRun(program, arguments, out var said))
+            throw new InvalidOperationException($"{program} {arguments}: {said}");
+    }
+
+    private static bool TryRun(string program, string arguments, out string said)
+    {
+        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        said = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        return process.ExitCode is 0;
+    }
+}
