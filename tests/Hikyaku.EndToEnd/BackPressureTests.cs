@@ -64,7 +64,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
     {
         using var scene = new Scene(150);
         var folder = scene.MakeFolder("out");
-        var street = new Street(scene, "quota: 4MiB\n    when_full: block", output: $"\"{folder}/{{path}}\"");
+        var street = new Street(scene, "quota: 4MiB\n    when_full: block", output: $"{folder}/{{path}}");
         var mount = street.MountPoint;
         File.WriteAllText(Path.Join(mount, "before.log"), "from before\n");
         street.StartAgent();

@@ -80,12 +80,14 @@ public sealed class ChaosTests(ITestOutputHelper output)
             + $"{accepted.Sum(a => a.Lines)} lines, {bytes >> 20} MiB, {accepted.Sum(a => a.Refused)} writes refused; longest write(2) {accepted.Max(a => a.Longest).TotalSeconds:F2} s");
         Assert.True(accepted.TrueForAll(a => a is { Error: "none", Lines: > 0 }), $"{string.Join('\n', accepted.Select(a => a.Line))}\n{Story()}");
 
-        foreach (var (name, files) in (ReadOnlySpan<(string, Func<string[]>)>)[("the relay", () => [arrivedAtRelay]), ("one", () => [arrivedAtOne]), ("two", () => Files(arrivedAtTwo))])
+        (string Name, Func<string[]> Files)[] places = [("the relay", () => [arrivedAtRelay]), ("one", () => [arrivedAtOne]), ("two", () => Files(arrivedAtTwo))];
+        foreach (var (name, files) in places)
         {
             Eventually.Is(() => Size(files()) >= bytes, $"{bytes} bytes at {name}", () => $"There are {Size(files())}.\n{Story()}\n{string.Join('\n', hosts.Select(h => h.Complaints(out _)))}", Patience);
-            Writers.AssertArrived(scene, writers, files());
+            output.WriteLine($"everything was at {name} {waiting.Elapsed.TotalSeconds:F1} s after the last fault");
         }
-        output.WriteLine($"everything had arrived {waiting.Elapsed.TotalSeconds:F1} s after the last fault");
+        foreach (var (_, files) in places)
+            Writers.AssertArrived(scene, writers, files());
 
         scene.ShellOk($"echo fresh and last >> {mount}/both/fresh.log");
         foreach (var file in (string[])[arrivedAtRelay, arrivedAtOne, $"{arrivedAtTwo}/sender/both/fresh.log"])
@@ -100,6 +102,39 @@ public sealed class ChaosTests(ITestOutputHelper output)
         File.Delete($"{mount}/both/fresh.log");
         // What was renamed is older than what bears the name.
         Writers.AssertArrived(scene, writers, Files(mount).OrderBy(f => f.EndsWith(".log", StringComparison.Ordinal)).ThenBy(f => f, StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void The_judge_notices_a_line_that_is_lost_or_double_or_late_or_damaged_or_nobodys()
+    {
+        using var scene = new Scene();
+        var writers = new Writers(scene, scene.MakeFolder("plain"), first: 0, count: 6, seed: 3);
+        Eventually.Is(() => Files(scene["plain"]).Length is 6 && Array.TrueForAll(Files(scene["plain"]), f => new FileInfo(f).Length > 20_000), "some lines", scene.Report);
+        writers.Stop(Patience);
+        var files = Files(scene["plain"]);
+        Writers.AssertArrived(scene, [writers], files);
+        var lines = File.ReadAllLines(scene["plain/w00.log"]);
+
+        foreach (var (what, change) in (ReadOnlySpan<(string, Func<string[], string[]>)>)[
+            ("lost", l => [.. l[..5], .. l[6..]]),
+            ("lost", l => l[..^1]),
+            ("twice", l => [.. l, l[3]]),
+            ("reordered", l => [.. l[..5], l[6], l[5], .. l[7..]]),
+            ("damaged", l => [.. l[..5], l[5].Replace('a', 'b'), .. l[6..]]),
+            ("damaged", l => [.. l, "something else"]),
+            // As if the last write had failed.
+            ("foreign", l =>
+            {
+                var result = File.ReadAllText(writers.Result);
+                File.WriteAllText(writers.Result, result.Replace($"writer 0 kind line lines {l.Length} ", $"writer 0 kind line lines {l.Length - 1} ", StringComparison.Ordinal));
+                return l;
+            }),
+        ])
+        {
+            File.WriteAllLines(scene["plain/w00.log"], change(lines));
+            var failure = Assert.ThrowsAny<Xunit.Sdk.XunitException>(() => Writers.AssertArrived(scene, [writers], files));
+            Assert.Matches($"\"{what}\":1[,}}]", failure.Message);
+        }
     }
 
     private static string[] Files(string folder) => Directory.GetFiles(folder, "*", SearchOption.AllDirectories);

@@ -307,12 +307,23 @@ static void tell(const char *what, const char *path, uint64_t at, const char *li
     if (told++ < 20) printf("%s in %s at %llu: %.*s\n", what, path, (unsigned long long)at, (int)(length < 80 ? length : 80), line);
 }
 
+// Not by sscanf, which looks for the end of the whole buffer first.
+static bool parse_number(const char *from, int digits, unsigned *number)
+{
+    *number = 0;
+    for (int i = 0; i < digits; i++) {
+        if (from[i] < '0' || from[i] > '9') return false;
+        *number = *number * 10 + (unsigned)(from[i] - '0');
+    }
+    return true;
+}
+
 static void check_line(const char *path, uint64_t at, const char *line, size_t length)
 {
     static char made[LINE_MAX];
     unsigned k, number;
     all++;
-    if (length < HEAD + 2 || sscanf(line, "%2u %8u ", &k, &number) != 2 || k >= WRITERS_MAX || !books[k].known
+    if (length < HEAD + 2 || !parse_number(line, 2, &k) || !parse_number(line + 3, 8, &number) || k >= WRITERS_MAX || !books[k].known
         || length > sizeof made || make_line(made, k, number, (enum kind)(k % KINDS)) != length || memcmp(made, line, length)) {
         damaged++;
         tell("damaged", path, at, line, length);
