@@ -151,7 +151,7 @@ public sealed class LogReader : IDisposable
 
     private bool HasLaterSegment()
     {
-        while (FindNext() is { } first)
+        foreach (ulong first in Later())
         {
             using var memory = OpenOurs(first, out _);
             if (memory is not null) return true;
@@ -162,28 +162,31 @@ public sealed class LogReader : IDisposable
 
     private bool TryOpenNext()
     {
-        // Behind a seal the name of the next segment is known.
-        if (_first != 0 && !_passedOver.Contains(Position) && TryOpen(Position)) return true;
+        // Behind a seal the name of the next segment is known. A segment without a valid record leaves the position at its own.
+        if (_first != 0 && Position > _first && TryOpen(Position)) return true;
         // A file may be renamed or deleted between the list and the open: then the list has changed as well.
         for (int attempt = 0; attempt < 100; attempt++)
         {
-            if (FindNext() is not { } first) return false;
-            if (TryOpen(first)) return true;
+            bool hasVanished = false;
+            foreach (ulong first in Later())
+            {
+                if (TryOpen(first)) return true;
+                if (hasVanished = !_passedOver.Contains(first)) break;
+            }
+            if (!hasVanished) return false;
         }
         return false;
     }
 
-    // The segment that holds the position, or else the first one behind it; only ones behind the last one read.
-    private ulong? FindNext()
+    // The segments behind the last one read: the one that holds the position, or else the first one behind it, comes first. Those
+    // passed over are among them: the writer may have set one aside meanwhile, and opened its own under the same number.
+    private List<ulong> Later()
     {
-        ulong? best = null;
-        foreach (string name in _storage.List())
-        {
-            if (!SegmentName.TryParse(name, out ulong first, out _) || first <= _first || _passedOver.Contains(first)) continue;
-            if (best is not { } found) best = first;
-            else if (first <= Position ? found > Position || first > found : first < found) best = first;
-        }
-        return best;
+        var later = SegmentStarts(_storage);
+        later.RemoveAll(first => first <= _first);
+        int before = later.FindLastIndex(first => first <= Position) + 1;
+        later.Reverse(0, before);
+        return later;
     }
 
     private bool TryOpen(ulong first)
@@ -202,14 +205,22 @@ public sealed class LogReader : IDisposable
     private SegmentMemory? OpenOurs(ulong first, out bool isSealed)
     {
         // In this order: a segment goes from open to sealed and never back.
-        var memory = _storage.Open(SegmentName.Open(first), writable: false);
-        isSealed = memory is null;
-        memory ??= _storage.Open(SegmentName.Sealed(first), writable: false);
-        if (memory is null || IsOurs(memory, first)) return memory;
-        memory.Dispose();
-        DamagedRegions++;
-        _passedOver.Add(first);
-        Report?.Invoke($"Segment {first} of {_storage.Location} has no valid header of this log and is passed over.");
+        bool isThere = false;
+        foreach (bool seal in (ReadOnlySpan<bool>)[false, true])
+        {
+            isSealed = seal;
+            var memory = _storage.Open(seal ? SegmentName.Sealed(first) : SegmentName.Open(first), writable: false);
+            if (memory is null) continue;
+            if (IsOurs(memory, first)) return memory;
+            memory.Dispose();
+            isThere = true;
+        }
+        isSealed = false;
+        if (isThere && _passedOver.Add(first))
+        {
+            DamagedRegions++;
+            Report?.Invoke($"Segment {first} of {_storage.Location} has no valid header of this log and is passed over.");
+        }
         return null;
     }
 

@@ -24,8 +24,10 @@ internal sealed unsafe class LogRecovery(ILogStorage storage, LogOptions options
             {
                 bool isLast = i == _files.Count - 1;
                 if (SegmentName.TryParse(_files[i].Name, out _, out bool isSealed) && !isSealed) RecoverOpen(i, isLast);
-                else if (isLast) FindEnd(_files[i]);
+                else if (isLast) Next = Math.Max(Next, EndOf(_files[i]));
             }
+            // Two segments of one number would be one too many; a segment without a valid record leaves its number unused.
+            if (_open is null && _files.Count > 0) Next = Math.Max(Next, _files[^1].First + 1);
             // Power loss can take records that a reader already delivered; their numbers must not come again.
             ulong highest = retention.Highest();
             if (highest <= Next) return;
@@ -63,11 +65,20 @@ internal sealed unsafe class LogRecovery(ILogStorage storage, LogOptions options
             .Select(g => g.Key).FirstOrDefault();
         foreach (var (file, identity) in found.OrderBy(f => f.File.First).ThenByDescending(f => f.File.Name, StringComparer.Ordinal))
         {
-            if (identity != Identity) SetAside(file, $"belongs to another log ({identity})", keepsNumbers: false);
-            else if (_files.Count > 0 && _files[^1].First == file.First) SetAside(file, "is there as sealed too", keepsNumbers: false);
+            if (identity != Identity) SetAside(file, $"belongs to another log ({identity})");
+            else if (_files.Count > 0 && _files[^1].First == file.First)
+            {
+                // A reader may have its records from here.
+                Next = Math.Max(Next, EndOf(file));
+                SetAside(file, "is there as sealed too");
+            }
             else _files.Add(file);
         }
-        foreach (var (file, what) in damaged) SetAside(file, what, keepsNumbers: true);
+        foreach (var (file, what) in damaged)
+        {
+            Next = Math.Max(Next, EndOf(file) + 1);
+            SetAside(file, what);
+        }
     }
 
     private LogException OtherVersion(string name, uint version) => new(
@@ -75,29 +86,21 @@ internal sealed unsafe class LogRecovery(ILogStorage storage, LogOptions options
         $"The segment {Path.Combine(storage.Location, name)} is of version {version}; this program writes version {SegmentHeader.KnownVersion}. "
         + "Let the program that wrote it deliver what is left, or move the directory away to begin a new log.");
 
-    private void SetAside(SegmentFile file, string what, bool keepsNumbers)
+    private void SetAside(SegmentFile file, string what)
     {
-        if (keepsNumbers)
-        {
-            using var memory = storage.Open(file.Name, writable: false);
-            if (memory is not null) Next = Math.Max(Next, Walk(memory, file.First).Sequence + 1);
-        }
         storage.Rename(file.Name, file.Name + ".damaged");
         Report($"The segment {Path.Combine(storage.Location, file.Name)} {what}; it was set aside as {file.Name}.damaged.");
     }
 
-    private static SegmentScan Walk(SegmentMemory memory, ulong first)
-    {
-        var scan = new SegmentScan(memory, first);
-        do while (scan.Next(out _) == ScanStep.Record) { }
-        while (scan.TrySkipDamage());
-        return scan;
-    }
-
-    private void FindEnd(SegmentFile file)
+    // The number behind the last valid record; what is too large for a segment has none.
+    private ulong EndOf(SegmentFile file)
     {
         using var memory = storage.Open(file.Name, writable: false);
-        if (memory is not null) Next = Math.Max(Next, Walk(memory, file.First).Sequence);
+        if (memory is null || memory.Length > int.MaxValue) return file.First;
+        var scan = new SegmentScan(memory, file.First);
+        do while (scan.Next(out _) == ScanStep.Record) { }
+        while (scan.TrySkipDamage());
+        return scan.Sequence;
     }
 
     private void RecoverOpen(int index, bool isLast)
@@ -199,6 +202,8 @@ internal sealed unsafe class LogRecovery(ILogStorage storage, LogOptions options
 
     private void ClearBehind(SegmentFile file, SegmentMemory memory, long offset)
     {
+        // The file may be cut off in the padding of the last record.
+        if (offset >= memory.Length) return;
         var rest = new Span<byte>(memory.Pointer + offset, checked((int)(memory.Length - offset)));
         int end = rest.LastIndexOfAnyExcept((byte)0) + 1;
         if (end == 0) return;

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 
 namespace Hikyaku.Config;
 
@@ -52,18 +53,37 @@ internal sealed class K2hftfuseFile
 
     private static string QuoteLine(string line)
     {
-        for (var colon = line.IndexOf(": ", StringComparison.Ordinal); colon >= 0; colon = line.IndexOf(": ", colon + 1, StringComparison.Ordinal))
+        var quoted = new StringBuilder();
+        var (done, next) = (0, 0);
+        var comment = line.IndexOf('#', StringComparison.Ordinal);
+        for (int colon; (colon = line.IndexOf(": ", next, StringComparison.Ordinal)) >= 0 && (comment < 0 || colon < comment);)
         {
             var start = colon + 2;
             while (start < line.Length && line[start] is ' ')
                 start++;
-            if (line.AsSpan(0, colon).Contains('#') || start == line.Length || "[{\"'#".Contains(line[start], StringComparison.Ordinal))
+            next = start;
+            if (start == line.Length || line[start] is '[' or '{' or '#')
                 continue;
-            var end = EndOfValue(line, start);
-            if (line.AsSpan(start, end - start).Contains('['))
-                line = $"{line[..start]}'{line[start..end].Replace("'", "''", StringComparison.Ordinal)}'{line[end..]}";
+            // What stands in quotes, or gets them here, holds no further values.
+            next = line[start] is '"' or '\'' ? EndOfQuotes(line, start) : EndOfValue(line, start);
+            if (line[start] is '"' or '\'' || !line.AsSpan(start, next - start).Contains('['))
+                continue;
+            quoted.Append(line, done, start - done).Append('\'').Append(line[start..next].Replace("'", "''", StringComparison.Ordinal)).Append('\'');
+            done = next;
         }
-        return line;
+        return done == 0 ? line : quoted.Append(line, done, line.Length - done).ToString();
+    }
+
+    private static int EndOfQuotes(string line, int start)
+    {
+        for (var at = start + 1; at < line.Length; at++)
+        {
+            if (line[at] is '\\' && line[start] is '"')
+                at++;
+            else if (line[at] == line[start])
+                return at + 1;
+        }
+        return line.Length;
     }
 
     private static int EndOfValue(string line, int start)
@@ -186,7 +206,7 @@ internal sealed class K2hftfuseFile
         var folder = "";
         if (section.Require("FILE_BASEDIR", "the directory the lines are written below") is { } written)
         {
-            if (written is WrittenText { Text: ['/', ..] } text)
+            if (written is WrittenText { Text: ['/', ..] } text && RealPath.IsPath(text.Text))
                 folder = text.Text;
             else
                 section.Expect(written, "FILE_BASEDIR", "an absolute path");
@@ -197,7 +217,7 @@ internal sealed class K2hftfuseFile
         var time = section.Text("FILE_TIMEFORM", FileSettings.DefaultTime);
         if (OutputFormat.CheckTime(time) is { } wrongTime)
             section.Expect(section.Find("FILE_TIMEFORM")!, "FILE_TIMEFORM", wrongTime);
-        var unify = section.Text("FILE_UNIFY", "{path}").TrimStart('/');
+        var unify = section.Value("FILE_UNIFY", "{path}", "a path", static (string t, out string v) => RealPath.IsPath(v = t)).TrimStart('/');
         return new RouteSettings(ReceiveSettings.Name, [ReceiveSettings.Name], [], null, new FileSettings(Path.GetFullPath(Path.Join(folder, unify)), format, time));
     }
 

@@ -204,7 +204,7 @@ internal sealed class NativeFile
     // Relative paths are meant from the configuration file's own directory, so that they mean the same wherever the program is started.
     private string FullPath(Section section, string key, WrittenNode node)
     {
-        if (node is WrittenText { Text: not "" } text && !text.Text.Contains('\0', StringComparison.Ordinal))
+        if (node is WrittenText text && RealPath.IsPath(text.Text))
         {
             var full = Path.GetFullPath(text.Text, _folder);
             return full.Length > 1 && key is not "path" ? full.TrimEnd('/') : full;

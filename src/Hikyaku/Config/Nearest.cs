@@ -3,9 +3,14 @@ namespace Hikyaku.Config;
 /// <summary>The known word a mistyped one was probably meant to be.</summary>
 internal static class Nearest
 {
+    private const int WordMax = 64;
+
     /// <summary>The closest of <paramref name="known"/> by edit distance, or null when none is close enough to be worth a guess.</summary>
     public static string? To(string word, IEnumerable<string> known)
     {
+        // No key of ours is that long, and the comparison takes memory by the length of both.
+        if (word.Length > WordMax)
+            return null;
         var (best, distance) = known.Select(k => (k, Distance(word.ToLowerInvariant(), k.ToLowerInvariant()))).DefaultIfEmpty(("", int.MaxValue)).MinBy(x => x.Item2);
         return distance <= Math.Max(1, word.Length / 3) ? best : null;
     }

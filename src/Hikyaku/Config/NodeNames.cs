@@ -5,9 +5,13 @@ internal static class NodeNames
 {
     public const int NamesMax = 1024;
 
-    /// <summary>Expands a pattern; null when it cannot be understood or stands for more than <see cref="NamesMax"/> names.</summary>
+    private const int PatternMax = 1024;
+
+    /// <summary>Expands a pattern; null when it cannot be understood, stands for more than <see cref="NamesMax"/> names, or is longer than 1024 characters.</summary>
     public static IReadOnlyList<string>? Expand(string pattern)
     {
+        if (pattern.Length > PatternMax)
+            return null;
         var open = pattern.IndexOf('[', StringComparison.Ordinal);
         if (open < 0)
             return pattern.Contains(']', StringComparison.Ordinal) || pattern is "" ? null : [pattern];

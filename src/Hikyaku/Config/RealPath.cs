@@ -16,12 +16,22 @@ internal static class RealPath
         return (Of(path) + "/").StartsWith(real.TrimEnd('/') + "/", StringComparison.Ordinal);
     }
 
+    /// <summary>Whether the kernel can take it for a path at all.</summary>
+    public static bool IsPath(string text) =>
+        text is not "" && !text.Contains('\0', StringComparison.Ordinal) && Encoding.UTF8.GetByteCount(text) < PathBytesMax;
+
     private static unsafe string Of(string path)
     {
         var full = Path.TrimEndingDirectorySeparator(path);
+        var missing = "";
         var bytes = stackalloc byte[PathBytesMax];
-        if (Libc.RealPath(full, bytes) is not 0)
-            return Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(bytes));
-        return Path.GetDirectoryName(full) is { } parent ? Path.Join(Of(parent), Path.GetFileName(full)) : full;
+        while (Libc.RealPath(full, bytes) is 0)
+        {
+            if (Path.GetDirectoryName(full) is not { } parent)
+                return Path.Join(full, missing);
+            missing = Path.Join(Path.GetFileName(full), missing);
+            full = parent;
+        }
+        return Path.Join(Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(bytes)), missing);
     }
 }

@@ -28,15 +28,28 @@ internal sealed class YamlReader
             if (Array.FindIndex(text.Split('\n'), line => line.TrimStart(' ').StartsWith('\t')) is >= 0 and var tab)
                 problems.Add(tab + 1, 1, "a tab at the start of a line; YAML is indented with spaces");
             else
-                problems.Add((int)e.End.Line, (int)e.End.Column, SyntaxHint(e.Message));
+                Add(problems, text, e.End, SyntaxHint(e.Message));
         }
         catch (InvalidOperationException)
         {
             // The parser gives up without a place for some texts; the place it had reached is the best there is.
             var at = reader._parser.Current?.End ?? Mark.Empty;
-            problems.Add((int)at.Line, (int)at.Column, SyntaxHint("this is not YAML from here on"));
+            Add(problems, text, at, SyntaxHint("this is not YAML from here on"));
         }
         return null;
+    }
+
+    // Where a text breaks off, the parser has gone on to a line behind the last.
+    private static void Add(Problems problems, string text, Mark at, string what) =>
+        problems.Add((int)Math.Min(at.Line, CountLines(text)), (int)at.Column, what);
+
+    private static int CountLines(string text)
+    {
+        var lines = 1;
+        for (var i = 0; i < text.Length; i++)
+            if (text[i] is '\n' or '\u0085' or '\u2028' or '\u2029' || (text[i] is '\r' && (i + 1 == text.Length || text[i + 1] is not '\n')))
+                lines++;
+        return lines;
     }
 
     private static string SyntaxHint(string message) =>

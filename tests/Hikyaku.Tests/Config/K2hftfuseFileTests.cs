@@ -187,6 +187,10 @@ public sealed class K2hftfuseFileTests
         Assert.EndsWith(expected, ConfigurationText.Problems(Server.Replace(part, instead, StringComparison.Ordinal)), StringComparison.Ordinal);
 
     [Fact]
+    public void A_text_in_quotes_stays_as_it_is_whatever_it_looks_like() =>
+        Assert.Equal("%H: pid[%P] it's: [%L", ConfigurationText.Load(Server.Replace("%H:%F(%P):%f[%T] %L", "%H: pid[%P] it's: [%L", StringComparison.Ordinal)).Routes[0].File!.Format);
+
+    [Fact]
     public void The_other_two_formats_are_refused_by_name()
     {
         Assert.Contains("INI format is not supported yet", ConfigurationText.Problems("[GLOBAL]\nPORT = 1\n[K2HFTFUSE]\n"), StringComparison.Ordinal);

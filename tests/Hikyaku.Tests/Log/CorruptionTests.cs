@@ -325,6 +325,159 @@ public sealed class CorruptionTests : IDisposable
         Assert.Equal([First], _storage.Names);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_sealed_segment_of_which_only_the_header_is_left_is_passed_by_the_reader(bool isCutOff)
+    {
+        Write(200);
+        var segments = Segments();
+        string name = SegmentName.Sealed(segments[1]);
+        if (isCutOff) _storage.Put(name, _storage[name][..64].ToArray());
+        else _storage[name][64..].Clear();
+        int before = (int)segments[1] - 2, after = (int)segments[2] - 3;
+        Assert.Equal([.. Numbers(0, before), .. Numbers(after, 200), "fresh"], ReopenAndRead(out var reader));
+        Assert.Equal((long)(segments[2] - segments[1]), reader.Missed);
+        Assert.True(new LogInspection(_storage).Verify(TextWriter.Null));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_number_of_a_last_segment_of_which_only_the_header_is_left_is_not_given_again(bool isCutOff)
+    {
+        Write(100);
+        ulong last = Segments()[^1];
+        _storage.Rename(SegmentName.Open(last), SegmentName.Sealed(last));
+        _storage.Put(SegmentName.Sealed(last), isCutOff ? _storage[SegmentName.Sealed(last)][..64].ToArray() : [.. _storage[SegmentName.Sealed(last)][..64], .. new byte[1000]]);
+        var expected = Numbers(0, (int)last - 2);
+        Assert.Equal([.. expected, "fresh"], ReopenAndRead(out _));
+        Assert.Equal([.. expected, "fresh", "fresh"], ReopenAndRead(out _));
+        Assert.Equal(Segments().Distinct().Count(), _storage.Names.Count());
+    }
+
+    [Fact]
+    public void An_open_segment_cut_down_to_its_header_is_followed_by_a_new_one()
+    {
+        Write(10);
+        _storage.Put(First, _storage[First][..70].ToArray());
+        Assert.Equal(["fresh"], ReopenAndRead(out _));
+        Assert.Equal(["fresh", "fresh"], ReopenAndRead(out _));
+    }
+
+    [Fact]
+    public void A_segment_passed_over_and_made_anew_under_its_number_is_read_by_who_was_there_before()
+    {
+        Write(200);
+        ulong last = Segments()[^1];
+        // Of another log by its header: it is set aside, and the number is given to a segment of ours.
+        var image = _storage[SegmentName.Open(last)].ToArray();
+        image[16] ^= 1;
+        Resum(image);
+        _storage.Put(SegmentName.Open(last), image);
+        using var reader = new LogReader(_storage, 0);
+        Assert.Equal(Numbers(0, (int)last - Segments().Count), reader.ReadAll());
+        using var writer = LogWriter.Open(_storage, Options);
+        Assert.Equal(last, writer.SegmentStart);
+        writer.AppendMany(500, 700);
+        Assert.Equal(Numbers(500, 700), reader.ReadAll());
+        Assert.Equal((1, 0), (reader.DamagedRegions, reader.Missed));
+    }
+
+    [Fact]
+    public void A_damaged_double_under_the_open_name_does_not_hide_the_sealed_segment()
+    {
+        Write(100);
+        var image = _storage[FirstSealed].ToArray();
+        image[20] ^= 1;
+        _storage.Put(First, image);
+        Assert.Equal(Numbers(0, 100), ReadAll(_storage));
+        Assert.Equal([.. Numbers(0, 100), "fresh"], ReopenAndRead(out var reader));
+        Assert.Equal((0, 0), (reader.Missed, reader.DamagedRegions));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_segment_cut_off_in_the_padding_of_a_record_ends_behind_that_record(bool isSealed)
+    {
+        using (var writer = LogWriter.Open(_storage, Options))
+        {
+            writer.Append("0");
+            writer.Append("odd");
+        }
+        string name = isSealed ? FirstSealed : First;
+        var cut = _storage[First][..(Offsets(_storage, First)[2] + 24 + 3)].ToArray();
+        _storage.Remove(First);
+        _storage.Put(name, cut);
+        Assert.Equal(["0", "odd", "fresh"], ReopenAndRead(out var reader));
+        Assert.Equal(0, reader.DamagedRecords);
+        Assert.Equal(["0", "odd", "fresh", "fresh"], ReopenAndRead(out _));
+    }
+
+    [Fact]
+    public void A_file_too_large_for_a_segment_is_set_aside()
+    {
+        using var directory = new TemporaryDirectory();
+        var storage = new FileLogStorage(directory.Path);
+        using (var writer = LogWriter.Open(storage, Options)) writer.AppendMany(0, 10);
+        using (var large = File.Create(directory.In("00000000000000000400.open"))) large.SetLength(3L << 30);
+        Assert.Equal(Numbers(0, 10), ReadAll(storage));
+        Assert.True(new LogInspection(storage).Verify(TextWriter.Null));
+        using (var writer = LogWriter.Open(storage, Options)) writer.Append("fresh");
+        Assert.Equal([.. Numbers(0, 10), "fresh"], ReadAll(storage));
+        Assert.True(File.Exists(directory.In("00000000000000000400.open.damaged")));
+    }
+
+    [Fact]
+    public void Damage_at_the_first_and_at_the_last_record_costs_those_two()
+    {
+        Write(100);
+        var offsets = Offsets(_storage, FirstSealed);
+        ulong last = offsets.Keys.Max() - 1;
+        _storage[FirstSealed][offsets[1] + 30] ^= 1;
+        _storage[FirstSealed][offsets[last] + 30] ^= 1;
+        Assert.Equal([.. Numbers(1, (int)last - 1), .. Numbers((int)last, 100), "fresh"], ReopenAndRead(out var reader));
+        Assert.Equal((2, 2, 0), (reader.DamagedRegions, reader.DamagedRecords, reader.Missed));
+    }
+
+    [Fact]
+    public void A_record_written_to_a_wrong_place_costs_the_one_that_was_there()
+    {
+        Write(10);
+        var offsets = Offsets(_storage, First);
+        var bytes = _storage[First];
+        bytes.Slice(offsets[2], 1048).CopyTo(bytes[offsets[6]..]);
+        Assert.Equal([.. Numbers(0, 5), .. Numbers(6, 10), "fresh"], ReopenAndRead(out var reader));
+        Assert.Equal((1, 1), (reader.DamagedRegions, reader.DamagedRecords));
+    }
+
+    [Fact]
+    public void Damage_that_cannot_be_copied_aside_is_left_as_it_is()
+    {
+        Write(10);
+        int at = Offsets(_storage, First)[4];
+        _storage[First][at + 100] ^= 1;
+        var before = _storage[First].Slice(at, 1048).ToArray();
+        _storage.Capacity = _storage[First].Length;
+        Assert.Equal(["0", "1", "2", .. Numbers(4, 10), "fresh"], ReopenAndRead(out var reader));
+        Assert.Equal((1, 1), (reader.DamagedRegions, reader.DamagedRecords));
+        Assert.True(_storage[First].Slice(at, 1048).SequenceEqual(before));
+        Assert.Contains("left where they are", string.Join(' ', _reports), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_log_of_which_no_header_is_left_begins_anew_behind_the_numbers_it_gave()
+    {
+        Write(200);
+        ulong next;
+        using (var writer = LogWriter.Open(_storage, Options)) next = writer.NextSequence;
+        foreach (string name in _storage.Names.ToList()) _storage[name][12] ^= 1;
+        Assert.Equal(["fresh"], ReopenAndRead(out var reader));
+        Assert.True(reader.Position > next);
+        Assert.Equal(4, _reports.Count(r => r.Contains("set aside", StringComparison.Ordinal)));
+    }
+
     [Fact]
     public void Random_damage_never_crashes_and_never_invents()
     {
