@@ -150,14 +150,11 @@ public sealed class BackPressureTests(ITestOutputHelper output)
         street.StartCollector();
         street.AssertFreshLineArrives();
         scene.ShellOk($"sed -i '/^fresh /d' {street.Output}");
-        var judge = scene.Start(Checkout.Load, "check", "--expect", result.File, "--file", street.Output);
-        judge.WaitForExit();
-        using var verdict = JsonDocument.Parse(judge.Output);
-        long Count(string what) => verdict.RootElement.GetProperty(what).GetInt64();
-        Assert.True(Count("twice") is 0 && Count("reordered") is 0 && Count("damaged") is 0, judge.Output);
-        var lost = Count("lost");
+        var verdict = Judge(scene, result, street.Output);
+        Assert.True(verdict is { Twice: 0, Reordered: 0, Damaged: 0 }, $"{verdict}");
+        var lost = verdict.Lost;
         Assert.True(lost > 0);
-        Assert.Equal(result.Lines - lost, Count("lines"));
+        Assert.Equal(result.Lines - lost, verdict.Lines);
         // Once a second it is counted, and said.
         Eventually.Is(() => Lost(street).Sum(s => s.Records) == lost && Reported(street) == lost, $"a report of {lost} lost lines", () => $"{Lost(street).Sum(s => s.Records)} in status, {Reported(street)} in the journal\n{scene.Report()}");
         Assert.Equal(3, Lost(street).Count(s => s.Records > 0));
@@ -184,15 +181,59 @@ public sealed class BackPressureTests(ITestOutputHelper output)
         street.AssertFreshLineArrives();
 
         scene.ShellOk($"sed -i '/^fresh /d' {street.Output}");
-        var judge = scene.Start(Checkout.Load, "check", "--expect", result.File, "--file", street.Output);
-        judge.WaitForExit();
-        using var verdict = JsonDocument.Parse(judge.Output);
-        long Count(string what) => verdict.RootElement.GetProperty(what).GetInt64();
-        Assert.True(Count("twice") is 0 && Count("reordered") is 0 && Count("damaged") is 0, judge.Output);
+        var verdict = Judge(scene, result, street.Output);
+        Assert.True(verdict is { Twice: 0, Reordered: 0, Damaged: 0 }, $"{verdict}");
         // What a reader had before it in the moment of the drop has arrived although it is counted.
-        Eventually.Is(() => Lost(street).Sum(s => s.Records) >= Count("lost") && Reported(street) >= Count("lost"), $"a report of {Count("lost")} lost lines",
+        Eventually.Is(() => Lost(street).Sum(s => s.Records) >= verdict.Lost && Reported(street) >= verdict.Lost, $"a report of {verdict.Lost} lost lines",
             () => $"{Lost(street).Sum(s => s.Records)} in status, {Reported(street)} in the journal\n{scene.Report()}");
-        output.WriteLine($"{result.Lines} lines, {Count("lost")} lost, {Lost(street).Sum(s => s.Records)} counted, longest write(2) {result.Longest.TotalMilliseconds:F0} ms");
+        output.WriteLine($"{result.Lines} lines, {verdict.Lost} lost, {Lost(street).Sum(s => s.Records)} counted, longest write(2) {result.Longest.TotalMilliseconds:F0} ms");
+        street.CloseCleanly();
+    }
+
+    [RootFact]
+    public void A_receiver_that_drops_the_oldest_while_its_disk_is_full_says_how_many_lines()
+    {
+        using var scene = new Scene();
+        var disk = new SmallDisk(scene, "disk", 128 << 20);
+        var street = new Street(scene, receiveLines: "quota: 8MiB\n  when_full: drop_oldest", output: Path.Join(disk.Path, "out.log")).Open();
+        street.Echo("the file is there");
+        street.WaitForLine("the file is there");
+        disk.Fill();
+        var result = Load.Start(scene, street.MountPoint, writers: 2, bytes: 1024, lines: 20_000).Wait();
+        Assert.True(result.Failed is 0, result.Errors);
+        // It takes everything, for it makes room by dropping.
+        Eventually.Is(() => scene.RunHikyaku("status", "-c", street.AgentFile).Output.Contains("nothing queued", StringComparison.Ordinal), "an empty queue of the agent", scene.Report, TimeSpan.FromMinutes(1));
+
+        disk.Free();
+
+        street.AssertFreshLineArrives();
+        scene.ShellOk($"sed -i '/^fresh /d; /^the file is there/d' {street.Output}");
+        var verdict = Judge(scene, result, street.Output);
+        Assert.True(verdict is { Twice: 0, Reordered: 0, Damaged: 0, Lost: > 0 }, $"{verdict}");
+        Eventually.Is(() => Regex.Match(scene.RunHikyaku("status", "-c", street.CollectorFile).Output, @"receive .*\n  LOSS +dropped[^:]*: (\d+)") is { Success: true } said
+            && long.Parse(said.Groups[1].Value, CultureInfo.InvariantCulture) >= verdict.Lost, $"a report of {verdict.Lost} lost lines", () => scene.RunHikyaku("status", "-c", street.CollectorFile).Output + scene.Report());
+        Assert.Contains("drop_oldest", street.Collector.Said, StringComparison.Ordinal);
+        output.WriteLine($"{result.Lines} lines, {verdict.Lost} lost");
+        street.CloseCleanly();
+    }
+
+    [MountFact]
+    public void More_than_64_MiB_of_waiting_writes_are_refused_and_the_others_still_wait()
+    {
+        using var scene = new Scene();
+        var street = new Street(scene, "quota: 4MiB\n    when_full: block");
+        street.StartAgent();
+        var fills = Enumerable.Range(0, 72).Select(i => scene.Start(Checkout.Chaos, "fill", $"{street.MountPoint}/{i}.log", $"{1 << 20}")).ToList();
+        Eventually.Is(() => Waiting(street) + fills.Count(f => f.HasExited) == fills.Count, "everyone waits or is refused", scene.Report);
+
+        // A buffer that begins in the midst of a page is one request a little smaller, and another one.
+        Assert.InRange(Waiting(street), 60, 68);
+        Assert.All(fills.Where(f => f.HasExited), f => Assert.Contains("ENOSPC", f.Output, StringComparison.Ordinal));
+        fills.Where(f => !f.HasExited).ToList().ForEach(f => f.Signal(Libc.SIGKILL));
+        fills.ForEach(f => f.WaitForExit());
+        Eventually.Is(() => Waiting(street) is 0, "nobody waits", scene.Report);
+        street.StartCollector();
+        street.AssertFreshLineArrives();
         street.CloseCleanly();
     }
 
@@ -317,6 +358,17 @@ public sealed class BackPressureTests(ITestOutputHelper output)
 
         (long Private, long All)[] Memory() => [Resident(agent.WaitForChild(Street.MountChild)), Resident(agent.WaitForChild(Street.TransferChild))];
     }
+
+    private static Verdict Judge(Scene scene, LoadResult result, string file)
+    {
+        var judge = scene.Start(Checkout.Load, "check", "--expect", result.File, "--file", file);
+        judge.WaitForExit();
+        using var json = JsonDocument.Parse(judge.Output);
+        long Of(string what) => json.RootElement.GetProperty(what).GetInt64();
+        return new Verdict(Of("lines"), Of("lost"), Of("twice"), Of("reordered"), Of("damaged"));
+    }
+
+    private sealed record Verdict(long Lines, long Lost, long Twice, long Reordered, long Damaged);
 
     private static string Show((long Private, long All)[] memory) => string.Join(" + ", memory.Select(m => $"{m.Private >> 20}/{m.All >> 20} MiB"));
 
