@@ -17,15 +17,29 @@ public sealed class BackPressureTests(ITestOutputHelper output)
     [MountFact]
     public void Programs_that_try_again_when_they_are_refused_lose_nothing_and_double_nothing()
     {
+        var refused = 0L;
+        FillTwice("refuse", street => Refused(street) > 100, accepted => refused = accepted.Sum(a => a.Refused));
+        Assert.True(refused > 0);
+    }
+
+    [MountFact]
+    public void Programs_that_wait_for_room_lose_nothing_and_double_nothing() =>
+        FillTwice("block", street => Waiting(street) > 3, accepted => Assert.Equal(0, accepted.Sum(a => a.Refused)));
+
+    // Lines cut anywhere, lines of 1 MiB, processes that come and go: each kind of writer meets the full log, and the kill of the mount's process there.
+    private static void FillTwice(string whenFull, Func<Street, bool> isFull, Action<IReadOnlyList<Accepted>> check)
+    {
         using var scene = new Scene(200);
-        var street = new Street(scene, "quota: 4MiB");
+        var street = new Street(scene, $"quota: 4MiB\n    when_full: {whenFull}");
         street.StartAgent();
         var writers = new Writers(scene, street.MountPoint, first: 0, count: 6, seed: 1);
-        // Lines cut anywhere, lines of 1 MiB, processes that come and go: each kind meets the full log, twice.
         for (var times = 1; times <= 2; times++)
         {
-            var before = Refused(street);
-            Eventually.Is(() => Refused(street) > before + 100, "refused writes", scene.Report);
+            Eventually.Is(() => isFull(street), "a full log", scene.Report);
+            var child = street.Agent.WaitForChild(Street.MountChild);
+            _ = Libc.Kill(child, Libc.SIGKILL);
+            street.Agent.WaitForChild(Street.MountChild, notPid: child);
+            Eventually.Is(() => isFull(street), "a full log at the successor", scene.Report);
             street.StartCollector();
             var arrived = Length(street.Output);
             Eventually.Is(() => Length(street.Output) > arrived + (6 << 20), "writers go on by themselves", scene.Report, TimeSpan.FromSeconds(90));
@@ -36,7 +50,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
 
         var accepted = writers.Read();
         Assert.All(accepted, a => Assert.Equal("none", a.Error));
-        Assert.Contains(accepted, a => a.Refused > 0);
+        check(accepted);
         Eventually.Is(() => Length(street.Output) >= accepted.Sum(a => a.Bytes), "all bytes", scene.Report, TimeSpan.FromSeconds(90));
         Writers.AssertArrived(scene, [writers], [street.Output]);
         street.AssertFreshLineArrives();
