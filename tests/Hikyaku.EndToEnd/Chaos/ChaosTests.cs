@@ -76,7 +76,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
         var accepted = writers.SelectMany(w => w.Read()).ToList();
         var bytes = accepted.Sum(a => a.Bytes);
         var waiting = System.Diagnostics.Stopwatch.StartNew();
-        output.WriteLine($"{faults.Kills} kills, {faults.Stops} stops, {faults.Cuts} cuts, {faults.Disturbances} disturbed cables ({(network.CanDisturb ? "netem" : "narrow")}), {faults.Fills} full disks; "
+        output.WriteLine($"{faults.Kills} kills, {faults.Stops} stops, {faults.Cuts} cuts, {faults.Disturbances} disturbed cables ({network.Quality}), {faults.Fills} full disks; "
             + $"{accepted.Sum(a => a.Lines)} lines, {bytes >> 20} MiB, {accepted.Sum(a => a.Refused)} writes refused; longest write(2) {accepted.Max(a => a.Longest).TotalSeconds:F2} s");
         Assert.True(accepted.TrueForAll(a => a is { Error: "none", Lines: > 0 }), $"{string.Join('\n', accepted.Select(a => a.Line))}\n{Story()}");
 

@@ -69,7 +69,7 @@ internal sealed class Faults(int seed, Network network, Host sender, Host[] othe
             case < 14: Stop(target); break;
             case < 16: Last($"cable of {target.Name}", "cut", () => network.Cut(target.Name), () => network.Restore(target.Name), () => Cuts++); break;
             case < 17: Last($"cable of {target.Name}", "silence", () => network.Silence(target.Name), () => network.Unsilence(target.Name), () => Cuts++); break;
-            case < 18: Last($"quality of {target.Name}", "disturb", () => network.Disturb(target.Name), () => network.Clear(target.Name), () => Disturbances++); break;
+            case < 18: Last($"quality of {target.Name}", "disturb", () => network.Disturb(target.Name), () => network.Undisturb(target.Name), () => Disturbances++); break;
             default:
                 var disk = disks[_random.Next(disks.Length)];
                 Last(disk.Path, "fill", disk.Fill, disk.Free, () => Fills++);

@@ -37,8 +37,8 @@ internal sealed class Network : IDisposable
         }
     }
 
-    /// <summary>Whether this kernel can delay, lose, double and reorder what a cable carries.</summary>
-    public bool CanDisturb { get; private set; } = true;
+    /// <summary>What <see cref="Disturb"/> does with this kernel.</summary>
+    public string Quality { get; private set; } = "delay, loss, doubles, disorder";
 
     public string Address(string host) => $"10.99.0.{_hosts.IndexOf(host) + 1}";
 
@@ -55,20 +55,15 @@ internal sealed class Network : IDisposable
 
     public void Unsilence(string host) => Run("bridge", $"-n {Switch} link set dev {host} state 3");
 
-    /// <summary>A narrow cable: a megabyte a second towards the host, and what does not fit is lost.</summary>
-    public void Narrow(string host) => Run("tc", $"-n {Switch} qdisc replace dev {host} root tbf rate 8mbit burst 16kb limit 24kb");
-
-    /// <summary>Delay, loss, doubles and disorder towards the host, where the kernel can; otherwise as <see cref="Narrow"/>.</summary>
+    /// <summary>Spoils what goes to a host, as far as the kernel can: with netem, or else by a cable of a megabyte a second that loses what does not fit.</summary>
     public void Disturb(string host)
     {
-        if (CanDisturb && !TryRun("tc", $"-n {Switch} qdisc replace dev {host} root netem delay 20ms 15ms loss 5% duplicate 2% reorder 10%", out _))
-            CanDisturb = false;
-        if (!CanDisturb)
-            Narrow(host);
+        if (TryRun("tc", $"-n {Switch} qdisc replace dev {host} root netem delay 20ms 15ms loss 5% duplicate 2% reorder 10%", out _))
+            return;
+        Quality = TryRun("tc", $"-n {Switch} qdisc replace dev {host} root tbf rate 8mbit burst 16kb limit 24kb", out var said) ? "narrow" : $"nothing: {said.Trim()}";
     }
 
-    /// <summary>Takes <see cref="Narrow"/> or <see cref="Disturb"/> back.</summary>
-    public void Clear(string host) => TryRun("tc", $"-n {Switch} qdisc del dev {host} root", out _);
+    public void Undisturb(string host) => TryRun("tc", $"-n {Switch} qdisc del dev {host} root", out _);
 
     public void Dispose()
     {
