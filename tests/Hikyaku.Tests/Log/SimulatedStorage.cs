@@ -14,8 +14,11 @@ internal sealed unsafe class SimulatedStorage : ILogStorage, IDisposable
 
     public int Calls { get; private set; }
 
-    /// <summary>The call of this number (from 1) fails, once.</summary>
+    /// <summary>The call of this number (from 1) fails, once unless <see cref="KeepsFailing"/>.</summary>
     public int FailAt { get; set; }
+
+    /// <summary>All calls behind the one that fails fail too, until <see cref="FailAt"/> is 0 again.</summary>
+    public bool KeepsFailing { get; set; }
 
     public LogFault FailWith { get; set; } = LogFault.Storage;
     public long Capacity { get; set; } = long.MaxValue;
@@ -151,7 +154,7 @@ internal sealed unsafe class SimulatedStorage : ILogStorage, IDisposable
 
     private void Step(string what)
     {
-        if (++Calls == FailAt) throw new LogException(FailWith, $"call {Calls} ({what}) fails");
+        if (++Calls == FailAt || KeepsFailing && FailAt > 0 && Calls > FailAt) throw new LogException(FailWith, $"call {Calls} ({what}) fails");
     }
 
     private sealed record Block(nint Address, long Length, byte[] Durable)
