@@ -10,6 +10,9 @@ using Hikyaku.Benchmarks.Comparison;
 if (args is ["check", ..])
     return AllocationCheck.Run(args.Length > 1 ? int.Parse(args[1]) : 20_000, Console.Out) ? 0 : 1;
 
+if (args is ["rotate", .. var rotation])
+    return RotateCommand.Run(rotation);
+
 if (args is ["compare", .. var rest])
     return CompareCommand.Run(rest);
 

@@ -45,7 +45,7 @@ internal sealed partial class ChildProgram : IDisposable
     public void Dispose()
     {
         if (!_process.HasExited)
-            _ = Kill(_process.Id, SigTerm);
+            Signal(_process.Id, SigTerm);
         if (!_process.WaitForExit(StopTime))
         {
             Console.Error.WriteLine($"{_process.StartInfo.FileName} did not stop within {StopTime.TotalSeconds} s and is killed");
@@ -57,6 +57,8 @@ internal sealed partial class ChildProgram : IDisposable
         lock (_log)
             _log.Dispose();
     }
+
+    public static void Signal(int pid, int signal) => _ = Kill(pid, signal);
 
     private void Keep(object sender, DataReceivedEventArgs line)
     {

@@ -13,6 +13,16 @@ internal static class CompareCommand
             return 2;
         }
 
+        return Run(stop =>
+        {
+            using var run = new ComparisonRun(options, stop);
+            return run.Run();
+        });
+    }
+
+    /// <summary>Measures until it is done or interrupted. Exit code 0: every line arrived; the others are in <see cref="ComparisonOptions.Usage"/>.</summary>
+    public static int Run(Func<CancellationToken, bool> measure)
+    {
         using var stop = new CancellationTokenSource();
         void Cancel(PosixSignalContext context)
         {
@@ -25,8 +35,7 @@ internal static class CompareCommand
         using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, Cancel);
         try
         {
-            using var run = new ComparisonRun(options, stop.Token);
-            return run.Run() ? 0 : 1;
+            return measure(stop.Token) ? 0 : 1;
         }
         catch (OperationCanceledException)
         {

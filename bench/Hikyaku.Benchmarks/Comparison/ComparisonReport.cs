@@ -148,9 +148,9 @@ internal sealed class ComparisonReport
     private static string Show(Dictionary<string, Series> figures, string name, string format) =>
         figures.TryGetValue(name, out var series) ? series.Show(format) : "";
 
-    private static string LoadAverage() => File.ReadAllText("/proc/loadavg").Split(' ')[0];
+    public static string LoadAverage() => File.ReadAllText("/proc/loadavg").Split(' ')[0];
 
-    private static string Machine()
+    public static string Machine()
     {
         var model = File.ReadLines("/proc/cpuinfo").FirstOrDefault(static l => l.StartsWith("model name", StringComparison.Ordinal))?.Split(": ")[1] ?? "unknown CPU";
         return $"{Environment.ProcessorCount} CPUs ({model}), kernel {Environment.OSVersion.Version}, {DateTime.Now:yyyy-MM-dd}";

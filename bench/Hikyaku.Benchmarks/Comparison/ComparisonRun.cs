@@ -122,7 +122,7 @@ internal sealed class ComparisonRun : IDisposable
         foreach (var (role, value) in Cpu(system))
             cpu[role] = value - before.GetValueOrDefault(role);
         if (system.Output is not null)
-            run["check"] = _load.Check(system.Output, expected);
+            run["check"] = _load.Check(expected, system.Output);
         foreach (var file in Directory.GetFiles(system.Directory))
             File.Delete(file);
         _report.Add(Keep("run", run));

@@ -1,3 +1,6 @@
+using System.Net;
+using System.Net.Sockets;
+
 namespace Hikyaku.Benchmarks.Comparison;
 
 /// <summary>A directory to write to, and the processes behind it.</summary>
@@ -34,6 +37,13 @@ internal abstract class MeasuredSystem : IDisposable
                 throw new ComparisonException($"{directory} was not mounted within {StartTime.TotalSeconds} s:\n{program.Said()}");
             Thread.Sleep(20);
         }
+    }
+
+    protected static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     // A program that died hard leaves its mount behind.

@@ -1,6 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
-
 namespace Hikyaku.Benchmarks.Comparison;
 
 /// <summary>The real thing on one machine: an agent with a mount, a collector with a file, TCP over loopback between them.</summary>
@@ -9,7 +6,8 @@ internal sealed class Street : MeasuredSystem
     private readonly ChildProgram _collector;
     private readonly ChildProgram _agent;
 
-    public Street(string work, string hikyaku)
+    /// <param name="match">Which files are carried; null for all.</param>
+    public Street(string work, string hikyaku, string? match = null)
     {
         Directory = System.IO.Directory.CreateDirectory(Path.Combine(work, "mount")).FullName;
         Output = Path.Combine(work, "all.log");
@@ -33,6 +31,7 @@ internal sealed class Street : MeasuredSystem
               logs: { at: {{Directory}}, quota: 4GiB }
             routes:
               - from: logs
+                {{(match is null ? "" : $"match: '{match}'")}}
                 to:
                   forward: { servers: ["127.0.0.1:{{port}}"] }
             """);
@@ -72,12 +71,5 @@ internal sealed class Street : MeasuredSystem
         _agent.Dispose();
         _collector.Dispose();
         Unmount(Directory);
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }
