@@ -26,6 +26,8 @@ internal sealed partial class ChildProgram : IDisposable
 
     public int Id => _process.Id;
 
+    public bool HasExited => _process.HasExited;
+
     /// <summary>Throws with what the program said if it has ended.</summary>
     public void Check()
     {

@@ -19,6 +19,9 @@ internal abstract class MeasuredSystem : IDisposable
     /// <summary>The processes behind the directory, by role.</summary>
     public virtual IEnumerable<(string Role, int Pid)> Processes => [];
 
+    /// <summary>Whether one of the processes behind the directory has ended by itself.</summary>
+    public virtual bool HasDied => false;
+
     public virtual void Dispose()
     {
         // Nothing runs.

@@ -32,6 +32,7 @@ internal sealed class RotationReport
         Put("percent", (double)run["check"]!["lost"]! / lines * 100);
         Put("cut", (double)run["cut"]!);
         Put("seconds", (double)run["seconds"]!);
+        Put("died", (bool)run["died"]! ? 1 : 0);
     }
 
     public string Table(RotationOptions options)
@@ -44,10 +45,10 @@ internal sealed class RotationReport
         Line($"{ComparisonReport.Machine()}; load average {_loadBefore} before, {ComparisonReport.LoadAverage()} after. {options.Rounds} rounds; {RotationRun.Writers} writers, "
             + $"{options.Rate.ToString("N0", CultureInfo.InvariantCulture)} lines a second, {options.Seconds} seconds, a rotation every 0.5 s. Median (least-most).");
         Line("");
-        Line("| method | system | lines written | lost | % | twice | out of order | damaged | last line after s | cut off by the method |");
-        Line("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+        Line("| method | system | lines written | lost | % | twice | out of order | damaged | last line after s | cut off by the method | crashed |");
+        Line("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
         foreach (var (system, method, f) in _rows)
-            Line($"| {method} | {system} | {f["lines"].Median.ToString("0", CultureInfo.InvariantCulture)} | {f["lost"].Show("0")} | {f["percent"].Show("0.0")} | {f["twice"].Show("0")} | {f["reordered"].Show("0")} | {f["damaged"].Show("0")} | {f["seconds"].Show("0.0")} | {f["cut"].Show("0")} |");
+            Line($"| {method} | {system} | {f["lines"].Median.ToString("0", CultureInfo.InvariantCulture)} | {f["lost"].Show("0")} | {f["percent"].Show("0.0")} | {f["twice"].Show("0")} | {f["reordered"].Show("0")} | {f["damaged"].Show("0")} | {f["seconds"].Show("0.0")} | {f["cut"].Show("0")} | {f["died"].Sum.ToString("0", CultureInfo.InvariantCulture)} |");
         return text.ToString();
     }
 }

@@ -67,7 +67,7 @@ internal sealed class RotationRun(RotationOptions options, CancellationToken can
             var cut = method == RotationMethod.CopyTruncate ? (long)_load.Check(expected, rotation.Files())["lost"]! : 0;
             var run = new JsonObject
             {
-                ["system"] = name, ["method"] = Rotation.Name(method), ["written"] = written.DeepClone(), ["check"] = check.DeepClone(), ["cut"] = (double)cut, ["seconds"] = seconds,
+                ["system"] = name, ["method"] = Rotation.Name(method), ["written"] = written.DeepClone(), ["check"] = check.DeepClone(), ["cut"] = (double)cut, ["seconds"] = seconds, ["died"] = system.HasDied,
             };
             _raw.Add(run);
             _report.Add(run);

@@ -9,6 +9,8 @@ internal sealed class Series
 
     public void Add(double value) => _values.Add(value);
 
+    public double Sum => _values.Sum();
+
     public double Median
     {
         get

@@ -66,6 +66,8 @@ internal sealed class Street : MeasuredSystem
     public override IEnumerable<(string Role, int Pid)> Processes =>
         [.. ProcessFigures.Tree(_agent.Id, "agent supervisor"), .. ProcessFigures.Tree(_collector.Id, "collector")];
 
+    public override bool HasDied => _agent.HasExited || _collector.HasExited;
+
     public override void Dispose()
     {
         _agent.Dispose();

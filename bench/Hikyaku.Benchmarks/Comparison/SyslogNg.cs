@@ -28,9 +28,10 @@ internal static class SyslogNg
 
         """;
 
+    // Polling: with inotify version 3.38 often ends in a failed assertion when a file is rotated (log_pipe_queue).
     private static string TunedSender(TailerPlaces p, string pattern) => $$"""
         source s {
-            wildcard-file(base-dir("{{p.Logs}}") filename-pattern("{{pattern}}") flags(no-parse) follow-freq(0.1) monitor-method("inotify")
+            wildcard-file(base-dir("{{p.Logs}}") filename-pattern("{{pattern}}") flags(no-parse) follow-freq(0.1) monitor-method("poll")
                 max-files(1000) log-iw-size(1000000) log-fetch-limit(1000));
         };
         destination d {

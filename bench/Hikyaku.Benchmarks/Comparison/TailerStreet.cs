@@ -42,6 +42,8 @@ internal sealed class TailerStreet : MeasuredSystem
 
     public override string Output { get; }
 
+    public override bool HasDied => _programs.Exists(static p => p.HasExited);
+
     public override void Dispose() => Enumerable.Reverse(_programs).ToList().ForEach(static p => p.Dispose());
 
     // Looked up instead of tried: a connection would be one more sender.
