@@ -21,7 +21,7 @@ internal sealed class PeerProgram
         if (new[] { "/", unpacked }.FirstOrDefault(root => File.Exists(Path.Combine(root, "usr/sbin", program))) is { } found)
             return new PeerProgram(found, program);
         say($"{program} is missing and left out. Either install {string.Join(' ', packages)}, or have the packages without installing them: "
-            + $"mkdir -p {unpacked} && cd {unpacked} && apt-get download {string.Join(' ', packages)} and what they need, && for p in *.deb; do dpkg -x $p .; done");
+XX
         return null;
     }
 

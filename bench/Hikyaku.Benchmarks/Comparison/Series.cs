@@ -27,7 +27,7 @@ internal sealed class Series
         return _values.Count switch
         {
             0 => "-",
-            1 => Text(_values[0]),
+            _ when Text(_values.Min()) == Text(_values.Max()) => Text(_values[0]),
             _ => $"{Text(Median)} ({Text(_values.Min())}-{Text(_values.Max())})",
         };
     }
