@@ -20,8 +20,7 @@ internal sealed class PeerProgram
     {
         if (new[] { "/", unpacked }.FirstOrDefault(root => File.Exists(Path.Combine(root, "usr/sbin", program))) is { } found)
             return new PeerProgram(found, program);
-        say($"{program} is missing and left out. Either install {string.Join(' ', packages)}, or have the packages without installing them: "
-XX
+        say($"{program} is missing and left out: install {string.Join(' ', packages)}, or unpack them below {unpacked} (docs/PERFORMANCE.md has the commands)");
         return null;
     }
 
