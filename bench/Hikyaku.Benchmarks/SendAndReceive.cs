@@ -19,7 +19,7 @@ public class Send : LineBenchmark
     public override void Setup()
     {
         _log = new TemporaryLog();
-        _reader = new LineReader(_log.Storage, "web-1", new PathMatch(["*.log"]), static _ => { });
+        _reader = new LineReader(_log.Storage, "web-1", new PathMatch(["*.log"]), null, static _ => { });
         _reader.Seek(LogPosition.Start, []);
         _line = Line();
     }
@@ -77,7 +77,7 @@ public class Receive : LineBenchmark
     {
         _bytes = PackFull.Fill(new ChunkWriter(), Line().AsSpan(..^1), compact: true).ToArray();
         _log = new TemporaryLog();
-        _reader = new LineReader(_log.Storage, "collector", new PathMatch([]), static _ => { });
+        _reader = new LineReader(_log.Storage, "collector", new PathMatch([]), null, static _ => { });
         _reader.Seek(LogPosition.Start, []);
     }
 

@@ -187,13 +187,12 @@ internal sealed unsafe class LogRecovery(ILogStorage storage, LogOptions options
     {
         string? copy = CopyAside(file, memory, from, to);
         Report($"The segment {Path.Combine(storage.Location, file.Name)} is damaged at byte {from} ({to - from} bytes, {next - sequence} records lost); "
-            + (copy is null ? "the bytes were left where they are." : $"the bytes were copied to {copy}."));
-        // Readers find their way over uncovered damage too: better than destroying what could not be saved.
-        if (copy is null) return;
+            + (copy is null ? $"all but the first {RecordFormat.LeastBytes} bytes were left where they are." : $"the bytes were copied to {copy}."));
         byte* at = memory.Pointer + from;
         // Zero first: until the Void is complete, a reader must see nothing here rather than half of it.
         Volatile.Write(ref *(ulong*)at, 0);
-        new Span<byte>(at + 8, (int)(to - from - 8)).Clear();
+        // A page of zeros stops readers as a tail does, so it is covered in any case; what could not be copied stays behind the head.
+        if (copy is not null) new Span<byte>(at + 8, (int)(to - from - 8)).Clear();
         *(ulong*)(at + 8) = sequence;
         *(ulong*)(at + 16) = (byte)RecordKind.Void;
         *(ulong*)(at + RecordFormat.HeaderBytes) = next;

@@ -40,7 +40,6 @@ public sealed unsafe class LogWriter : IDisposable
     private bool _isFull;
     private bool _isDirectoryDirty = true;
     private SegmentMemory? _committing;
-    private LogException? _commitFailure;
     private bool _isDisposed;
 
     private LogWriter(ILogStorage storage, LogOptions options, IDisposable hold)
@@ -88,6 +87,7 @@ public sealed unsafe class LogWriter : IDisposable
         try
         {
             writer.Recover();
+            writer.MarkBoot();
             return writer;
         }
         catch
@@ -136,15 +136,14 @@ public sealed unsafe class LogWriter : IDisposable
     }
 
     /// <summary>
-    /// Returns when everything appended before the call is on the disk. Throws <see cref="LogException"/>; since the kernel forgets
-    /// what it could not write, every later call throws as well, until the log is opened anew.
+    /// Returns when everything appended before the call is on the disk. Throws <see cref="LogException"/>; a later call tries again.
     /// </summary>
     public void Commit()
     {
         lock (_commitGate)
         {
-            if (_commitFailure is not null) throw new LogException(_commitFailure.Fault, _commitFailure.Message, _commitFailure);
             SegmentMemory open;
+            SegmentFile file;
             ulong next;
             long offset;
             bool isDirectoryDirty;
@@ -152,6 +151,7 @@ public sealed unsafe class LogWriter : IDisposable
             lock (_gate)
             {
                 open = _committing = _open;
+                file = _files[^1];
                 next = Volatile.Read(ref _next);
                 offset = Volatile.Read(ref _offset);
                 (isDirectoryDirty, _isDirectoryDirty) = (_isDirectoryDirty, false);
@@ -160,14 +160,19 @@ public sealed unsafe class LogWriter : IDisposable
             }
             try
             {
-                foreach (var file in sealedFiles ?? []) CommitSealed(file);
+                foreach (var sealedFile in sealedFiles ?? []) CommitSealed(sealedFile);
+                if (file.MustRewrite) open.Rewrite(0, offset);
                 if (next > _committed) open.Sync(0, offset);
                 if (isDirectoryDirty) _storage.SyncDirectory();
                 Volatile.Write(ref _committed, next);
+                file.MustRewrite = false;
             }
-            catch (LogException e)
+            catch (LogException)
             {
-                _commitFailure = e;
+                // The kernel forgets what it could not write, and a sync that follows would find nothing left to do.
+                file.MustRewrite = true;
+                foreach (var sealedFile in sealedFiles ?? []) sealedFile.MustRewrite = !sealedFile.IsCommitted;
+                lock (_gate) _isDirectoryDirty = true;
                 throw;
             }
             finally
@@ -213,6 +218,19 @@ public sealed unsafe class LogWriter : IDisposable
         _hold.Dispose();
     }
 
+    private void MarkBoot()
+    {
+        try
+        {
+            BootMark.Write(_storage, _options.Disk.Boot, _next);
+        }
+        catch (LogException e) when (e.Fault == LogFault.DiskFull)
+        {
+            // Only a loss of power before there is room again would need it.
+            _options.Report?.Invoke(e.Message);
+        }
+    }
+
     private void Recover()
     {
         var recovery = new LogRecovery(_storage, _options, _retention);
@@ -224,6 +242,8 @@ public sealed unsafe class LogWriter : IDisposable
         if (recovery.Open is not null)
         {
             _open = recovery.Open;
+            // Whether a sync failed in an earlier life is not known.
+            _files[^1].MustRewrite = true;
             _segmentStart = _files[^1].First;
         }
         else
@@ -458,7 +478,8 @@ public sealed unsafe class LogWriter : IDisposable
     private void CommitSealed(SegmentFile file)
     {
         // The old name after the new one would miss a rename in between.
-        using var memory = _storage.Open(SegmentName.Open(file.First), writable: false) ?? _storage.Open(SegmentName.Sealed(file.First), writable: false);
+        using var memory = _storage.Open(SegmentName.Open(file.First), writable: file.MustRewrite) ?? _storage.Open(SegmentName.Sealed(file.First), writable: file.MustRewrite);
+        if (file.MustRewrite) memory?.Rewrite(0, memory.Length);
         memory?.Sync(0, memory.Length);
         file.IsCommitted = true;
     }

@@ -96,7 +96,8 @@ public static unsafe class MountProcess
             var tree = Tree(state, underneath, keeper, out var committer);
             if (goesOn)
                 tree.Restore(storage);
-            tree.RemoveLeftovers();
+            else
+                tree.RemoveLeftovers();
             keeper.Start();
             committer.Start();
             // Also when the state was of no use: programs may wait for answers that nobody but us will give.

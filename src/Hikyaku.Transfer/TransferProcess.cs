@@ -142,30 +142,32 @@ public sealed class TransferProcess
     {
         if (route.Forward is { } forward)
         {
-            var settings = Settings(Forward);
-            tasks.Add(KeepPumpAsync(settings, route, tail, origin => new ForwardOutput(
-                forward, origin, settings.Name, "hikyaku." + log, DialAsync, _settings.Time, _settings.Random, _settings.Report), cancel));
+            var settings = Settings(Forward, commit == CommitLevel.Strict);
+            tasks.Add(KeepPumpAsync(settings, route, tail, journal => new ForwardOutput(
+                forward, journal.Series, settings.Name, "hikyaku." + log, DialAsync, _settings.Time, _settings.Random, _settings.Report), cancel));
         }
 
         if (route.File is { } file)
         {
-            var settings = Settings(FileTree);
+            // A file is as durable as the log it takes lines over from.
+            var isDurable = commit != CommitLevel.Process;
+            var settings = Settings(FileTree, isDurable);
             var pump = log + "/" + settings.Name;
             if (!_gates.TryGetValue(file.Path, out var gate))
                 _gates[file.Path] = gate = new FileGate();
             // Whoever has something to repeat comes first; a log that is not there yet has not.
-            if (_settings.Disk.TryStat(Path.Combine(settings.CursorDirectory, settings.Name + ".journal"), out _, out _))
+            if (_settings.Disk.TryStat(settings.Journal, out _, out _))
                 gate.Expect(pump);
-            tasks.Add(KeepPumpAsync(settings, route, tail, _ => new FileOutput(
-                file, pump, gate, _settings.Disk, settings.Sync, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel));
+            tasks.Add(KeepPumpAsync(settings, route, tail, journal => new FileOutput(
+                file, pump, gate, _settings.Disk, isDurable, journal.MayBeBehind, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel));
         }
 
-        PumpSettings Settings(string output) => new(PumpName(route, output), route.Name, log, output, CursorDirectory(log),
-            Sync: commit != CommitLevel.Process, SyncJournal: commit == CommitLevel.Strict);
+        PumpSettings Settings(string output, bool syncJournal) => new(PumpName(route, output), route.Name, log, output, CursorDirectory(log),
+            SyncJournal: syncJournal);
     }
 
     // A pump that meets a fault of the disk is taken down and started again: its restart is its recovery.
-    private async Task KeepPumpAsync(PumpSettings settings, RouteSettings route, LogTail tail, Func<Guid, Output> output, CancellationToken cancel)
+    private async Task KeepPumpAsync(PumpSettings settings, RouteSettings route, LogTail tail, Func<Journal, Output> output, CancellationToken cancel)
     {
         await Task.Yield();
         var last = "";
@@ -187,18 +189,20 @@ public sealed class TransferProcess
         }
     }
 
-    private async Task RunPumpAsync(PumpSettings settings, RouteSettings route, LogTail tail, Func<Guid, Output> output, CancellationToken cancel)
+    private async Task RunPumpAsync(PumpSettings settings, RouteSettings route, LogTail tail, Func<Journal, Output> output, CancellationToken cancel)
     {
         var storage = Storage(settings.Log);
         LineReader reader;
-        // The writer makes the first segment; its header holds the log's identity.
-        while ((reader = new LineReader(storage, _settings.Host, new PathMatch(route.Match), _settings.Report)).Log == Guid.Empty)
+        ulong bootStart;
+        // The writer makes the first segment, whose header holds the log's identity, and says what is new since the machine was booted.
+        while ((reader = new LineReader(storage, _settings.Host, new PathMatch(route.Match), ReadableEnd(settings.Log), _settings.Report)).Log == Guid.Empty
+            || !TryFindBootStart(storage, out bootStart))
         {
             reader.Dispose();
             await Task.Delay(LogWaitTime, _settings.Time, cancel);
         }
 
-        await using var pump = await MakePumpAsync(settings, reader, output(reader.Log), tail);
+        await using var pump = await MakePumpAsync(settings, reader, bootStart, output, tail);
         lock (_lock)
             _pumps.Add(pump);
         try
@@ -214,15 +218,34 @@ public sealed class TransferProcess
         }
     }
 
-    private async ValueTask<Pump> MakePumpAsync(PumpSettings settings, LineReader reader, Output output, LogTail tail)
+    // What is not on the disk yet is not acknowledged: after a loss of power it comes again, and must not have gone further before.
+    private Func<ulong>? ReadableEnd(string log) => log == ReceiveLog && _settings.Receive!.Commit == CommitLevel.Strict ? () => _intake!.Committed : null;
+
+    // False: the writer of the log has not begun since the machine was booted.
+    private bool TryFindBootStart(ILogStorage storage, out ulong bootStart)
     {
+        if (BootMark.TryRead(storage, out var boot, out bootStart))
+            return boot == _settings.Disk.Boot;
+        bootStart = ulong.MaxValue;
+        return true;
+    }
+
+    private async ValueTask<Pump> MakePumpAsync(PumpSettings settings, LineReader reader, ulong bootStart, Func<Journal, Output> makeOutput, LogTail tail)
+    {
+        Journal? journal = null;
+        Output? output = null;
         try
         {
-            return new Pump(settings, reader, output, tail, _settings.Disk, _settings.Time, _settings.Report);
+            _settings.Disk.MakeDirectory(settings.CursorDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            journal = Journal.Load(settings.Journal, settings.Cursor, reader.Log, bootStart, _settings.Disk, settings.SyncJournal, _settings.Report);
+            output = makeOutput(journal);
+            return new Pump(settings, reader, journal, output, tail, _settings.Disk, _settings.Time, _settings.Report);
         }
         catch
         {
-            await output.DisposeAsync();
+            if (output is not null)
+                await output.DisposeAsync();
+            journal?.Dispose();
             reader.Dispose();
             throw;
         }

@@ -75,7 +75,8 @@ internal sealed class Simulation : IDisposable
         {
             _scheduler.Run(TimeSpan.FromSeconds(2), static () => false);
             problem = isQuiet ? Problem(isEnd: true) : "a program still waits for its write";
-            if (problem is null || _scheduler.Failure is not null)
+            // Only what is missing may still come right.
+            if (problem is null || _scheduler.Failure is not null || Problem(isEnd: false) is not null)
                 break;
         }
 
@@ -197,6 +198,9 @@ internal sealed class Simulation : IDisposable
         foreach (var agent in agents)
         {
             var path = OutputPath();
+            // Its files promise no more than its log.
+            if (agent.Mount!.Level == CommitLevel.Process)
+                _mayLosePower.Remove(agent);
             Set(agent, () => new TransferSettings
             {
                 Host = "",

@@ -6,6 +6,9 @@ public enum Opening
     /// <summary>For reading, a file that is there.</summary>
     Existing,
 
+    /// <summary>For reading and writing, a file that is there.</summary>
+    ExistingToChange,
+
     /// <summary>For reading and writing, for the owner alone (0600); made if it is missing.</summary>
     Own,
 
@@ -31,7 +34,7 @@ public abstract class Disk
     /// <summary>The segments of the log in this directory.</summary>
     public abstract ILogStorage Log(string directory);
 
-    /// <summary>Null only for <see cref="Opening.Existing"/>, if there is no such file.</summary>
+    /// <summary>Null only for a file that must be there and is not.</summary>
     public abstract DiskFile? Open(string path, Opening how);
 
     /// <summary>Renames a file atomically, replacing the target.</summary>

@@ -16,13 +16,14 @@ internal sealed class MachineDisk : Disk
         var (flags, mode) = how switch
         {
             Opening.Existing => (Libc.O_RDONLY, 0u),
+            Opening.ExistingToChange => (Libc.O_RDWR, 0u),
             Opening.Own => (Libc.O_RDWR | Libc.O_CREAT, 0x180u /* 0600 */),
             Opening.OwnAnew => (Libc.O_RDWR | Libc.O_CREAT | Libc.O_TRUNC, 0x180u),
             _ => (Libc.O_RDWR | Libc.O_CREAT | Libc.O_APPEND | Libc.O_NOCTTY, 0x1A0u /* 0640 */),
         };
         int fd = Libc.Open(path, flags | Libc.O_CLOEXEC, mode);
         if (fd >= 0) return new MachineFile(new SafeFileHandle(fd, ownsHandle: true), path);
-        return how == Opening.Existing && Libc.Error == Libc.ENOENT ? null : throw Failure(path, "cannot be opened", Libc.Error);
+        return how is Opening.Existing or Opening.ExistingToChange && Libc.Error == Libc.ENOENT ? null : throw Failure(path, "cannot be opened", Libc.Error);
     }
 
     public override void Rename(string from, string to)

@@ -24,6 +24,12 @@ internal sealed unsafe class SegmentFileMemory : SegmentMemory
         }
     }
 
+    // A store, even of the same value, makes the page dirty again.
+    public override void Rewrite(long from, long to)
+    {
+        for (long at = from; at < to; at += 4096) Volatile.Write(ref Pointer[at], Volatile.Read(ref Pointer[at]));
+    }
+
     public override void Dispose()
     {
         int fd = Interlocked.Exchange(ref _fd, -1);

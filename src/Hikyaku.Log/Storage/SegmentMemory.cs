@@ -12,6 +12,9 @@ public abstract unsafe class SegmentMemory : IDisposable
     /// <summary>Makes the bytes from..to durable. Thread-safe against stores.</summary>
     public abstract void Sync(long from, long to);
 
+    /// <summary>After a failed <see cref="Sync"/>: makes the next one write these bytes once more. Nobody else may be storing into them; the memory is writable.</summary>
+    public abstract void Rewrite(long from, long to);
+
     /// <summary>Unmaps.</summary>
     public abstract void Dispose();
 }

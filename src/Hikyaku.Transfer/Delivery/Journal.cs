@@ -17,16 +17,15 @@ internal sealed record JournalBase(LogPosition Position, ulong NextNumber, long 
 
 /// <summary>
 /// What a pump must remember over a crash: each chunk is written here before it is delivered, so that a repetition holds the
-/// same lines under the same number. Format in docs/LOG_FORMAT.md. Chunk numbers start at the wall clock, so that a lost
-/// journal never leads to a number that a receiver has seen with other lines.
+/// same lines under the same number. Format in docs/LOG_FORMAT.md. The numbers belong to a series that is drawn with a new journal, so
+/// that a lost one never leads to a number that a receiver has seen with other lines.
 /// </summary>
 internal sealed class Journal : IDisposable
 {
-    private const byte KindBase = 1, KindChunk = 2, KindAcknowledge = 3;
+    private const byte KindChunk = 2, KindAcknowledge = 3, KindBase = 4;
     private const int HeaderBytes = 9; // u32 length of the body, u32 CRC32C of kind and body, u8 kind
-    private const int BaseBytes = 76, ChunkBytes = 64, AcknowledgeBytes = 8; // bodies without what is of variable length
+    private const int BaseBytes = 92, ChunkBytes = 64, AcknowledgeBytes = 8; // bodies without what is of variable length
     private const int CompactBytes = 1 << 20;
-    private const int ClockShift = 16; // 65,536 chunks a millisecond before a number could be met twice
 
     // Allocated ahead: a full disk must not keep lines from leaving, for it is their leaving that frees it.
     private const int AllocatedBytes = 4 << 20;
@@ -40,6 +39,7 @@ internal sealed class Journal : IDisposable
     private DiskFile? _file;
     private long _length;
     private long _compactAt;
+    private bool _isNameDurable;
 
     private Journal(string path, Guid log, Disk disk, bool sync)
     {
@@ -47,8 +47,14 @@ internal sealed class Journal : IDisposable
         _log = log;
         _disk = disk;
         _sync = sync;
-        Base = new JournalBase(LogPosition.Start, 0, 0, 0, []);
+        Base = new JournalBase(LogPosition.Start, 1, 0, 0, []);
     }
+
+    /// <summary>Names the numbers: with another one the same number is another chunk.</summary>
+    public Guid Series { get; private set; }
+
+    /// <summary>The power was lost, and this is older than what was delivered.</summary>
+    public bool MayBeBehind { get; private set; }
 
     public JournalBase Base { get; private set; }
 
@@ -63,32 +69,32 @@ internal sealed class Journal : IDisposable
 
     /// <param name="cursor">The cursor file beside it: where to start if the journal is gone.</param>
     /// <param name="sync">Write each chunk through to the disk before it is delivered, so that numbers hold over a power loss too.</param>
-    public static Journal Load(string path, string cursor, Guid log, Disk disk, bool sync, TimeProvider time, Action<string> report)
+    /// <param name="bootStart">The first record written since the machine was booted: after a loss of power the log may end before what the journal says.</param>
+    public static Journal Load(string path, string cursor, Guid log, ulong bootStart, Disk disk, bool sync, Action<string> report)
     {
         var journal = new Journal(path, log, disk, sync);
-        var fresh = (ulong)time.GetUtcNow().ToUnixTimeMilliseconds() << ClockShift;
         var state = journal.Replay(journal.ReadAll(), out var valid);
         if (state is Replayed.OtherLog)
         {
             report($"{path}: belongs to another log, which is gone; starting at the oldest line of the present one");
-            journal._open.Clear();
-            journal.Base = new JournalBase(LogPosition.Start, 0, 0, 0, []);
+            journal.Forget(LogPosition.Start);
         }
-        else if (state is Replayed.Nothing && Cursor.TryRead(cursor, out var position, disk) && position > 1)
+        else if (state is Replayed.Nothing)
         {
-            report($"{path}: is missing or damaged; going on where the cursor stands, at record {position}");
-            journal.Base = new JournalBase(new LogPosition(position, 0), 0, 0, 0, []);
+            var found = Cursor.TryRead(cursor, out var position, disk) && position > 1;
+            journal.Forget(found ? new LogPosition(position, 0) : LogPosition.Start);
+            if (found)
+                report($"{path}: is missing or damaged; going on where the cursor stands, at record {position}");
         }
-        else if (state is Replayed.OtherBoot && !sync)
+        else if (state is Replayed.OtherBoot)
         {
             // Chunks delivered shortly before the power went may be missing here; the same numbers must not meet other lines.
-            var highest = journal._open.Count > 0 ? journal._open.Last().Number : journal.Base.NextNumber;
-            journal._open.Clear();
-            journal.Base = journal.Base with { NextNumber = Math.Max(fresh, highest + (1 << ClockShift)) };
+            journal.MayBeBehind = !sync;
+            if (!sync)
+                journal.Renumber();
+            journal.Shorten(new LogPosition(bootStart, 0));
         }
 
-        if (journal.Base.NextNumber == 0)
-            journal.Base = journal.Base with { NextNumber = fresh };
         journal.Begin(state is Replayed.Whole ? valid : -1);
         return journal;
     }
@@ -138,6 +144,45 @@ internal sealed class Journal : IDisposable
         _file?.Dispose();
     }
 
+    private void Forget(LogPosition position)
+    {
+        _open.Clear();
+        Series = Guid.NewGuid();
+        Base = new JournalBase(position, 1, 0, 0, []);
+    }
+
+    private void Renumber()
+    {
+        _open.Clear();
+        Series = Guid.NewGuid();
+        Base = Base with { NextNumber = 1 };
+    }
+
+    // Records from here on are others than those that the journal knew; their numbers stay used.
+    private void Shorten(LogPosition end)
+    {
+        var highest = _open.Count > 0 ? _open.Last().Number : Base.NextNumber - 1;
+        if (Base.Position > end)
+        {
+            _open.Clear();
+            Base = Base with { Position = end, NextNumber = highest + 1, Tails = [] };
+            return;
+        }
+
+        var all = _open.ToArray();
+        _open.Clear();
+        foreach (var chunk in all)
+        {
+            if (chunk.To <= end)
+                _open.Enqueue(chunk);
+            else if (chunk.From < end)
+                _open.Enqueue(chunk with { To = end, Tails = [] });
+        }
+
+        if (all.Length > 0 && all[^1].To > end)
+            _open.Enqueue(new JournaledChunk(highest + 1, end, end, 0, 0, [], []) { Acknowledged = true });
+    }
+
     private void Settle(ulong number)
     {
         foreach (var chunk in _open)
@@ -162,8 +207,17 @@ internal sealed class Journal : IDisposable
         _file!.Write(_pending.Written, _length);
         if (sync)
             _file.Sync();
+        if (sync)
+            SyncName();
         _length += _pending.Length;
         _pending.Clear();
+    }
+
+    private void SyncName()
+    {
+        if (!_isNameDurable)
+            _disk.SyncDirectory(Path.GetDirectoryName(_path)!);
+        _isNameDurable = true;
     }
 
     // Starts a new file; on a full disk goes on in the old one, if that is sound.
@@ -179,6 +233,9 @@ internal sealed class Journal : IDisposable
             _length = valid;
             _compactAt = _length + CompactBytes;
         }
+
+        // Whatever the level: without the journal the first halves of unfinished lines are gone too.
+        SyncName();
     }
 
     // On a full disk the old file goes on growing.
@@ -220,6 +277,7 @@ internal sealed class Journal : IDisposable
             throw;
         }
 
+        _isNameDurable = false;
         _file?.Dispose();
         _file = file;
         _length = whole.Length;
@@ -252,7 +310,8 @@ internal sealed class Journal : IDisposable
                     if (new Guid(body[..16]) != _log)
                         return Replayed.OtherLog;
                     result = new Guid(body.Slice(16, 16)) == _disk.Boot ? Replayed.Whole : Replayed.OtherBoot;
-                    body = body[32..];
+                    Series = new Guid(body.Slice(32, 16));
+                    body = body[48..];
                     Base = new JournalBase(TakePosition(ref body), TakeNumber(ref body), (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body));
                     break;
                 case KindChunk:
@@ -290,9 +349,10 @@ internal sealed class Journal : IDisposable
     private void Add(ByteBuffer target, JournalBase state)
     {
         var start = Begin(target, KindBase);
-        Span<byte> ids = stackalloc byte[32];
+        Span<byte> ids = stackalloc byte[48];
         _log.TryWriteBytes(ids);
         _disk.Boot.TryWriteBytes(ids[16..]);
+        Series.TryWriteBytes(ids[32..]);
         target.Append(ids);
         AddPosition(target, state.Position);
         AddNumber(target, state.NextNumber);

@@ -36,6 +36,7 @@ internal sealed class LineReader : IDisposable
     private readonly ILogStorage _storage;
     private readonly byte[] _host;
     private readonly PathMatch _match;
+    private readonly Func<ulong>? _end;
     private readonly Action<string> _report;
     private readonly Dictionary<ulong, byte[]> _paths = [];
     private readonly Dictionary<ulong, OpenFile> _files = [];
@@ -57,8 +58,14 @@ internal sealed class LineReader : IDisposable
     private long _limit;
     private long _taken;
 
-    public LineReader(ILogStorage storage, string host, PathMatch match, Action<string> report)
+    /// <param name="storage">The log.</param>
+    /// <param name="host">The name of this host.</param>
+    /// <param name="match">Which paths are carried.</param>
+    /// <param name="end">Records from this sequence on are not to be passed on yet; null: whatever is there may be.</param>
+    /// <param name="report">Takes what people should know.</param>
+    public LineReader(ILogStorage storage, string host, PathMatch match, Func<ulong>? end, Action<string> report)
     {
+        _end = end;
         _storage = storage;
         _host = Encoding.UTF8.GetBytes(host);
         _match = match;
@@ -118,6 +125,8 @@ internal sealed class LineReader : IDisposable
         while (to is { } end ? Position < end : !chunk.IsFull)
         {
             var at = _log.Position;
+            if (_end is not null && at >= _end())
+                break;
             var got = _log.TryRead(out var record);
             // A record that was begun and is gone: what is taken of it says nothing of the one behind.
             if ((got ? record.Sequence : _log.Position) != at)

@@ -4,8 +4,13 @@ using Hikyaku.Transfer.Outputs;
 
 namespace Hikyaku.Transfer.Delivery;
 
-/// <summary>What a pump is made of. <see cref="Sync"/>: the log promises durability over a power loss, so the cursor may not run ahead of the disk.</summary>
-internal sealed record PumpSettings(string Name, string Route, string Log, string OutputName, string CursorDirectory, bool Sync, bool SyncJournal);
+/// <summary>What a pump is made of. <see cref="SyncJournal"/>: the log promises that nothing arrives twice after a power loss either.</summary>
+internal sealed record PumpSettings(string Name, string Route, string Log, string OutputName, string CursorDirectory, bool SyncJournal)
+{
+    public string Cursor => Path.Combine(CursorDirectory, Name + ".cursor");
+
+    public string Journal => Path.Combine(CursorDirectory, Name + ".journal");
+}
 
 /// <summary>
 /// Carries one log to one output: reads records, makes chunks, journals each before it is delivered, and moves the cursor in
@@ -53,7 +58,7 @@ internal sealed class Pump : IAsyncDisposable
     private string _journalProblem = "";
     private string _cursorProblem = "";
 
-    public Pump(PumpSettings settings, LineReader reader, Output output, LogTail tail, Disk disk, TimeProvider time, Action<string> report)
+    public Pump(PumpSettings settings, LineReader reader, Journal journal, Output output, LogTail tail, Disk disk, TimeProvider time, Action<string> report)
     {
         _settings = settings;
         _reader = reader;
@@ -63,9 +68,8 @@ internal sealed class Pump : IAsyncDisposable
         _time = time;
         _report = report;
         _signal = new WakeSignal(time);
-        disk.MakeDirectory(settings.CursorDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        _cursorPath = Path.Combine(settings.CursorDirectory, settings.Name + ".cursor");
-        _journal = Journal.Load(Path.Combine(settings.CursorDirectory, settings.Name + ".journal"), _cursorPath, reader.Log, disk, settings.SyncJournal, time, report);
+        _journal = journal;
+        _cursorPath = settings.Cursor;
         output.Changed = _signal.Pulse;
         tail.Add(_signal);
     }
@@ -182,6 +186,10 @@ internal sealed class Pump : IAsyncDisposable
         _lastTo = state.Position;
         foreach (var old in _journal.Open.ToArray())
         {
+            _number = old.Number + 1;
+            // Records that a loss of power has taken.
+            if (old.From == old.To)
+                continue;
             Chunk? chunk;
             while ((chunk = _output.TryBegin(old.Note)) is null)
             {
@@ -202,7 +210,6 @@ internal sealed class Pump : IAsyncDisposable
                 _report($"{_settings.Name}: chunk {old.Number} (records {old.From} to {old.To}) held {old.Lines} lines and now holds {chunk.Lines}: the log or the rules changed; sending what there is");
             }
 
-            _number = old.Number + 1;
             _lastTo = old.To;
             if (old.Acknowledged)
                 _output.Free(chunk);
@@ -304,8 +311,6 @@ internal sealed class Pump : IAsyncDisposable
         _lastCursor = _time.GetTimestamp();
         try
         {
-            if (_settings.Sync)
-                _output.Sync();
             _journal.Flush();
             Cursor.Write(_cursorPath, position, _disk);
         }

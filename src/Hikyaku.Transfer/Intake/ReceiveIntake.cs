@@ -33,6 +33,7 @@ internal sealed class ReceiveIntake : IDisposable
     private byte[] _head = new byte[1024];
     private long _chunks, _lines, _bytes, _repeats, _refused, _malformed, _dropped;
     private bool _full;
+    private bool _lagging; // the last commit failed, so more than an interval is at risk
     private ulong _stated; // the segment in which the last full statement of the peers begins
     private ulong _statedFor; // the segment it was made for
 
@@ -47,8 +48,13 @@ internal sealed class ReceiveIntake : IDisposable
         _log = LogWriter.Open(storage, options with { Floor = () => Volatile.Read(ref _stated) });
         Recall(storage);
         _log.SegmentOpened = State;
+        if (settings.Commit == CommitLevel.Strict)
+            _log.Commit();
         _commit = new GroupCommit(_log);
     }
+
+    /// <summary>Every record below this sequence is on the disk.</summary>
+    public ulong Committed => _log.CommittedSequence;
 
     /// <summary>True once the chunk is stored and may be acknowledged; false if it cannot be. Waits a while if the log is full.</summary>
     public async ValueTask<bool> ReceiveAsync(ForwardMessage message, string peer, CancellationToken cancel)
@@ -78,12 +84,16 @@ internal sealed class ReceiveIntake : IDisposable
         }
 
         _full = false;
-        if (_settings.Commit == CommitLevel.Strict)
+        if (_settings.Commit == CommitLevel.Strict || _lagging)
+        {
             await _commit.CommitAsync(cancel);
+            _tail.Pulse();
+        }
+
         return true;
     }
 
-    /// <summary>Commits, retires and reports until cancelled. Throws LogException when the disk fails: nothing may be acknowledged then.</summary>
+    /// <summary>Commits, retires and reports until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancel)
     {
         var period = _settings.Commit == CommitLevel.Interval ? _settings.CommitInterval : RetireTime;
@@ -92,11 +102,26 @@ internal sealed class ReceiveIntake : IDisposable
         while (await timer.WaitForNextTickAsync(cancel))
         {
             if (_settings.Commit == CommitLevel.Interval && _log.CommittedSequence < _log.NextSequence)
-                await _commit.CommitAsync(cancel);
+                await TryCommitAsync(cancel);
             if (_time.GetElapsedTime(lastRetire) < RetireTime)
                 continue;
             lastRetire = _time.GetTimestamp();
             Retire();
+        }
+    }
+
+    private async Task TryCommitAsync(CancellationToken cancel)
+    {
+        try
+        {
+            await _commit.CommitAsync(cancel);
+            _lagging = false;
+        }
+        catch (LogException e)
+        {
+            if (!_lagging)
+                _report($"receive log: {e.Message}; until it can be committed again, every acknowledgement waits for that");
+            _lagging = true;
         }
     }
 

@@ -20,7 +20,9 @@ internal sealed class FileOutput : Output
     private readonly string _pump;
     private readonly FileGate _gate;
     private readonly Disk _disk;
+    private readonly TimeZoneInfo _zone;
     private readonly LineFormat _format;
+    private readonly byte[] _noteHead;
     private readonly TimeProvider _time;
     private readonly Action<string> _report;
     private readonly CancellationTokenSource _stop = new();
@@ -29,6 +31,7 @@ internal sealed class FileOutput : Output
     private readonly FileTarget? _unified;
     private readonly FileChunk _chunk;
     private readonly bool _sync;
+    private readonly HashSet<ulong>? _unended;
     private bool _busy;
     private bool _ended;
     private Task _retry = Task.CompletedTask;
@@ -39,19 +42,23 @@ internal sealed class FileOutput : Output
 
     /// <param name="pump">The name of the pump it serves, with its log's.</param>
     /// <param name="gate">Shared by all outputs with the same path.</param>
-    /// <param name="sync">A file is written through to the disk before it is closed.</param>
-    public FileOutput(FileOutputSettings settings, string pump, FileGate gate, Disk disk, bool sync, TimeZoneInfo zone, TimeProvider time, Action<string> report)
+    /// <param name="sync">A chunk is done only when it is on the disk: the log promises that lines survive a power loss, and this is where they go on.</param>
+    /// <param name="isTorn">The power was lost, and a file may end within a line: that is ended before another is added.</param>
+    public FileOutput(FileOutputSettings settings, string pump, FileGate gate, Disk disk, bool sync, bool isTorn, TimeZoneInfo zone, TimeProvider time, Action<string> report)
     {
         _settings = settings;
         _pump = pump;
         _gate = gate;
         _disk = disk;
         _sync = sync;
+        _unended = isTorn ? [] : null;
+        _zone = zone;
         _format = new LineFormat(settings.Format, settings.Time, zone);
+        _noteHead = NoteHead(settings);
         _time = time;
         _report = report;
         _chunk = new FileChunk(this);
-        if (!settings.Path.Contains('{', StringComparison.Ordinal))
+        if (!IsPerSource(settings.Path))
             _unified = Target(settings.Path);
         gate.Expect(pump);
         gate.Join(this);
@@ -95,12 +102,6 @@ internal sealed class FileOutput : Output
             CloseAll();
     }
 
-    public override void Sync()
-    {
-        foreach (var target in _targets.Values)
-            target.Sync();
-    }
-
     public override IReadOnlyList<ReceiverStatus> Status() =>
         [new ReceiverStatus(_settings.Path, _problem.Length == 0, _problem, _lines, _bytes, _busy ? 1 : 0, _repeats)];
 
@@ -117,6 +118,15 @@ internal sealed class FileOutput : Output
             _gate.Leave(this);
             _stop.Dispose();
         }
+    }
+
+    private static byte[] NoteHead(FileOutputSettings settings)
+    {
+        var head = new ByteBuffer();
+        MessagePackWriter.WriteText(head, Encoding.UTF8.GetBytes(settings.Path));
+        MessagePackWriter.WriteText(head, Encoding.UTF8.GetBytes(settings.Format));
+        MessagePackWriter.WriteText(head, Encoding.UTF8.GetBytes(settings.Time));
+        return head.Written.ToArray();
     }
 
     private void CloseAll()
@@ -173,8 +183,10 @@ internal sealed class FileOutput : Output
         _problem = e.Message;
     }
 
-    private FileTarget TargetOf(LineSource source)
+    private FileTarget TargetOf(LineSource source, FileOutputSettings settings)
     {
+        if (settings != _settings)
+            return Target(PathTemplate.Expand(settings.Path, source));
         if (_unified is not null)
             return _unified;
         if (_bySource.TryGetValue(source, out var target))
@@ -185,14 +197,16 @@ internal sealed class FileOutput : Output
     private FileTarget Target(string name)
     {
         if (!_targets.TryGetValue(name, out var target))
-            _targets[name] = target = new FileTarget(Encoding.UTF8.GetBytes(name), _disk, _sync);
+            _targets[name] = target = new FileTarget(Encoding.UTF8.GetBytes(name), _disk);
         return target;
     }
 
+    private static bool IsPerSource(string path) => path.Contains('{', StringComparison.Ordinal);
+
     // Where lines go whose own file cannot be: a path through a file, a name that is too long.
-    private FileTarget Misplaced()
+    private FileTarget Misplaced(string path)
     {
-        var fixedPart = _settings.Path[.._settings.Path.IndexOf('{', StringComparison.Ordinal)];
+        var fixedPart = path[..path.IndexOf('{', StringComparison.Ordinal)];
         return Target(Path.Combine(Path.GetDirectoryName(fixedPart + "x") ?? "/", "misplaced.log"));
     }
 
@@ -206,6 +220,8 @@ internal sealed class FileOutput : Output
         public ulong Inode { get; private set; }
         public long Before { get; private set; }
 
+        private bool _mustRewrite;
+
         // After a restart: the file may hold the first bytes of this part already.
         private bool _repeated;
 
@@ -215,7 +231,7 @@ internal sealed class FileOutput : Output
             Bytes.Clear();
             Inode = 0;
             Before = 0;
-            _repeated = false;
+            _repeated = _mustRewrite = false;
             _written = 0;
         }
 
@@ -227,7 +243,7 @@ internal sealed class FileOutput : Output
         }
 
         /// <summary>Notes where the file ends. Throws IOException while that cannot be found out.</summary>
-        public void Locate(FileOutput output)
+        public void Locate(FileOutput output, string path)
         {
             if (_repeated)
                 return;
@@ -235,29 +251,35 @@ internal sealed class FileOutput : Output
             {
                 Target.Refresh();
             }
-            catch (MisplacedException e) when (output._unified is null)
+            catch (MisplacedException e) when (IsPerSource(path))
             {
-                var misplaced = output.Misplaced();
+                var misplaced = output.Misplaced(path);
                 output._report($"{e.Message}; its lines go to {misplaced.Name}");
                 Target = misplaced;
                 Target.Refresh();
             }
 
             Inode = Target.Inode;
+            if (output._unended?.Add(Inode) == true)
+                Target.EndLine();
             Before = Target.Length;
         }
 
+        /// <summary>
+        /// Writes into the file that was noted, even if it was moved away since: a line that began there ends there.
+        /// </summary>
         public void Write(FileOutput output)
         {
+            if (!Target.IsOpenAs(Inode))
+                Reopen(output);
             if (_repeated)
             {
-                _written = Found(output);
+                _written = Match(Target.Name, Before, output);
                 _repeated = false;
                 if (_written > 0)
                     output._repeats++;
             }
 
-            Target.Refresh();
             var start = Target.Length;
             try
             {
@@ -267,35 +289,79 @@ internal sealed class FileOutput : Output
             {
                 _written += (int)(Target.Length - start);
             }
+
+            if (!output._sync)
+                return;
+            if (_mustRewrite)
+                Rewrite(output._disk);
+            _mustRewrite = true;
+            Target.Sync();
+            _mustRewrite = false;
         }
 
-        // Bytes of this part that an earlier life of this process wrote: into the file it had noted, and, if that was moved
-        // away in between, into the one that took its place.
-        private int Found(FileOutput output)
+        private void Reopen(FileOutput output)
         {
-            var name = FindNoted(output._disk);
-            var found = name is null ? 0 : Match(name, Before, 0, output);
-            if (string.Equals(name, Target.Name, StringComparison.Ordinal))
-                return found;
-            found += Match(Target.Name, 0, found, output);
-            if (name is null)
-                output._report($"{Target.Name}: was moved away or removed while this program was not running; up to {Bytes.Length - found} bytes may stand in it twice");
-            return found;
+            if (FindNoted(output._disk) is { } name)
+            {
+                Target = output.Target(name);
+                Target.Refresh();
+                return;
+            }
+
+            output._report($"{Target.Name}: was moved away or removed before all of a chunk was in it; up to {Bytes.Length} bytes may stand twice, there and here");
+            Target.Refresh();
+            Inode = Target.Inode;
+            Before = Target.Length;
+            _repeated = false;
+            _written = 0;
         }
 
-        private int Match(string name, long from, int skip, FileOutput output)
+        // The kernel forgets what it could not sync, so the same bytes are written to the same place again; elsewhere is nobody's business.
+        private void Rewrite(Disk disk)
         {
-            using var file = output._disk.Open(name, Opening.Existing);
+            var name = FindNoted(disk);
+            using var file = name is null ? null : disk.Open(name, Opening.ExistingToChange);
+            if (file is null)
+                return;
+            var there = new byte[Bytes.Length];
+            var count = file.Read(there, Before);
+            if (Bytes.Written[..count].SequenceEqual(there.AsSpan(0, count)))
+                file.Write(there.AsSpan(0, count), Before);
+        }
+
+        // Bytes of this part that an earlier life of this process wrote.
+        private int Match(string name, long from, FileOutput output)
+        {
+            using var file = output._disk.Open(name, Opening.ExistingToChange);
             if (file is null)
                 return 0;
-            var expected = Bytes.Written[skip..];
+            var expected = Bytes.Written;
             var there = new byte[expected.Length];
             var count = file.Read(there, from);
-            if (expected[..count].SequenceEqual(there.AsSpan(0, count)))
+            var found = expected[..count].CommonPrefixLength(there);
+            if (found == count)
                 return count;
-            if (skip == 0 && from > 0)
+            if (IsTorn(expected[found..count], there.AsSpan(found)))
+            {
+                file.Truncate(from + found);
+                return found;
+            }
+
+            if (from > 0)
                 output._report($"{name}: somebody else wrote to it at byte {from}; up to {expected.Length} bytes may stand in it twice");
             return 0;
+        }
+
+        // What a loss of power leaves of bytes that were on their way to the disk: ours, or nothing.
+        private static bool IsTorn(ReadOnlySpan<byte> expected, ReadOnlySpan<byte> there)
+        {
+            for (var i = 0; i < expected.Length; i++)
+            {
+                if (there[i] != 0 && there[i] != expected[i])
+                    return false;
+            }
+
+            return true;
         }
 
         private string? FindNoted(Disk disk)
@@ -317,6 +383,8 @@ internal sealed class FileOutput : Output
         private readonly Dictionary<FileTarget, Part> _byTarget = [];
         private readonly Stack<Part> _spare = new();
         private readonly Dictionary<string, (ulong Inode, long Length)> _journaled = new(StringComparer.Ordinal);
+        private FileOutputSettings _settings = output._settings;
+        private LineFormat _format = output._format;
         private Part? _last;
         private LineSource? _lastSource;
         private long _packed;
@@ -342,10 +410,27 @@ internal sealed class FileOutput : Output
             _parts.Clear();
             _byTarget.Clear();
             _journaled.Clear();
+            (_settings, _format) = (output._settings, output._format);
             var reader = new MessagePackReader(note);
+            if (!note.IsEmpty)
+                TakeSettings(ref reader);
             while (!reader.AtEnd && reader.Read(out var path) == ReadResult.Success && reader.Read(out var inode) == ReadResult.Success
                 && reader.Read(out var length) == ReadResult.Success)
                 _journaled[Encoding.UTF8.GetString(path.Payload)] = (inode.Number, (long)length.Number);
+        }
+
+        // A repetition goes where its first attempt went, in the form it had, whatever the configuration says by now.
+        private void TakeSettings(ref MessagePackReader reader)
+        {
+            if (reader.Read(out var path) != ReadResult.Success || reader.Read(out var format) != ReadResult.Success || reader.Read(out var time) != ReadResult.Success)
+                return;
+            var settings = new FileOutputSettings(Encoding.UTF8.GetString(path.Payload))
+            {
+                Format = Encoding.UTF8.GetString(format.Payload),
+                Time = Encoding.UTF8.GetString(time.Payload),
+            };
+            if (settings != _settings)
+                (_settings, _format) = (settings, new LineFormat(settings.Format, settings.Time, output._zone));
         }
 
         public override bool TryWriteNote(ByteBuffer target)
@@ -354,9 +439,10 @@ internal sealed class FileOutput : Output
                 return false;
             try
             {
+                target.Append(output._noteHead);
                 foreach (var part in _parts)
                 {
-                    part.Locate(output);
+                    part.Locate(output, _settings.Path);
                     MessagePackWriter.WriteBinary(target, part.Target.Path);
                     MessagePackWriter.WriteUnsigned(target, part.Inode);
                     MessagePackWriter.WriteUnsigned(target, (ulong)part.Before);
@@ -379,15 +465,15 @@ internal sealed class FileOutput : Output
         {
             var part = ReferenceEquals(line.Source, _lastSource) ? _last! : PartOf(line.Source);
             var before = part.Bytes.Length;
-            output._format.Write(part.Bytes, line);
+            _format.Write(part.Bytes, line);
             _packed += part.Bytes.Length - before;
         }
 
         private Part PartOf(LineSource source)
         {
-            var target = output.TargetOf(source);
-            if (_journaled.Count > 0 && !_journaled.ContainsKey(target.Name) && output._unified is null)
-                target = output.Misplaced(); // the only other place the journaled attempt can have chosen
+            var target = output.TargetOf(source, _settings);
+            if (_journaled.Count > 0 && !_journaled.ContainsKey(target.Name) && IsPerSource(_settings.Path))
+                target = output.Misplaced(_settings.Path); // the only other place the journaled attempt can have chosen
             if (!_byTarget.TryGetValue(target, out var part))
             {
                 part = _spare.TryPop(out var spare) ? spare : new Part();

@@ -13,13 +13,12 @@ internal sealed class FileTarget
     private const UnixFileMode DirectoryMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute;
 
     private readonly Disk _disk;
-    private readonly bool _syncOnClose;
     private DiskFile? _file;
+    private bool _isNew;
 
-    public FileTarget(byte[] path, Disk disk, bool syncOnClose)
+    public FileTarget(byte[] path, Disk disk)
     {
         _disk = disk;
-        _syncOnClose = syncOnClose;
         Path = path;
         Name = Encoding.UTF8.GetString(path);
     }
@@ -30,6 +29,8 @@ internal sealed class FileTarget
 
     /// <summary>Bytes in the file, all of them ours or found there.</summary>
     public long Length { get; private set; }
+
+    public bool IsOpenAs(ulong inode) => _file is not null && Inode == inode;
 
     /// <summary>
     /// Opens the file, again if the name stands for another file by now, and looks how long it is. Throws IOException;
@@ -61,20 +62,27 @@ internal sealed class FileTarget
         }
     }
 
-    public void Sync() => _file?.Sync();
+    /// <summary>Sees to it that what is appended next begins a line.</summary>
+    public void EndLine()
+    {
+        Span<byte> last = stackalloc byte[1];
+        if (Length > 0 && _file!.Read(last, Length - 1) == 1 && last[0] != (byte)'\n')
+            Append("\n"u8);
+    }
+
+    /// <summary>Makes all of it durable. Throws IOException.</summary>
+    public void Sync()
+    {
+        _file?.Sync();
+        if (_isNew)
+            _disk.SyncDirectory(System.IO.Path.GetDirectoryName(Name) ?? "/");
+        _isNew = false;
+    }
 
     public void Close()
     {
-        try
-        {
-            if (_syncOnClose)
-                Sync();
-        }
-        finally
-        {
-            _file?.Dispose();
-            _file = null;
-        }
+        _file?.Dispose();
+        _file = null;
     }
 
     private DiskFile Open()
@@ -83,6 +91,8 @@ internal sealed class FileTarget
         {
             if (System.IO.Path.GetDirectoryName(Name) is { Length: > 0 } directory && !_disk.TryStat(directory, out _, out _))
                 _disk.MakeDirectory(directory, DirectoryMode);
+            // Its name may not be on the disk yet, whoever made it.
+            _isNew = true;
             return _disk.OpenForWriting(Name, Opening.Appending);
         }
         catch (IOException e) when (e.HResult is Enotdir or Eisdir or Enametoolong)

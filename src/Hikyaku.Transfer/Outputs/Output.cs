@@ -28,11 +28,6 @@ internal abstract class Output : IAsyncDisposable
     /// <summary>Takes a chunk back that is done, or was begun and never delivered.</summary>
     public abstract void Free(Chunk chunk);
 
-    /// <summary>Makes everything delivered so far durable on this host. Called before a cursor moves on, if the log's commit level asks for it.</summary>
-    public virtual void Sync()
-    {
-    }
-
     public abstract IReadOnlyList<ReceiverStatus> Status();
 
     public abstract ValueTask DisposeAsync();

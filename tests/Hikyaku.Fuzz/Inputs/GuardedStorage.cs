@@ -90,6 +90,10 @@ internal sealed class GuardedStorage : ILogStorage, IDisposable
         {
         }
 
+        public override void Rewrite(long from, long to)
+        {
+        }
+
         public override void Dispose()
         {
         }

@@ -9,6 +9,8 @@ internal sealed unsafe class Inode(ulong number) : IDisposable
     private byte* _bytes;
     private long _capacity;
     private byte[] _durable = [];
+    private byte[] _forgotten = [];
+    private bool[] _isForgotten = [];
     private long _durableLength;
 
     public ulong Number => number;
@@ -26,6 +28,7 @@ internal sealed unsafe class Inode(ulong number) : IDisposable
     {
         SetLength(Math.Max(Length, at + source.Length));
         source.CopyTo(new Span<byte>(_bytes + at, source.Length));
+        Rewrite(at, at + source.Length);
     }
 
     public int Read(Span<byte> target, long at)
@@ -57,8 +60,33 @@ internal sealed unsafe class Inode(ulong number) : IDisposable
     {
         if (_durable.Length < Length)
             Array.Resize(ref _durable, (int)_capacity);
-        new ReadOnlySpan<byte>(_bytes + from, (int)(to - from)).CopyTo(_durable.AsSpan((int)from));
         _durableLength = Length;
+        for (var at = from; at < to; at += PageBytes)
+        {
+            var page = new ReadOnlySpan<byte>(_bytes + at, (int)Math.Min(PageBytes, to - at));
+            var number = at / PageBytes;
+            if (number < _isForgotten.Length && _isForgotten[number] && at + page.Length <= _forgotten.Length && page.SequenceEqual(_forgotten.AsSpan((int)at, page.Length)))
+                continue;
+            page.CopyTo(_durable.AsSpan((int)at));
+            if (number < _isForgotten.Length)
+                _isForgotten[number] = false;
+        }
+
+    }
+
+    /// <summary>The kernel could not write, forgets what it had to, and will not try it again.</summary>
+    public void FailSync()
+    {
+        _forgotten = Content.ToArray();
+        _isForgotten = new bool[(_forgotten.Length + PageBytes - 1) / PageBytes];
+        Array.Fill(_isForgotten, true);
+    }
+
+    /// <summary>Makes pages dirty again, whatever is stored there.</summary>
+    public void Rewrite(long from, long to)
+    {
+        for (var page = from / PageBytes; page * PageBytes < to && page < _isForgotten.Length; page++)
+            _isForgotten[page] = false;
     }
 
     public void CutPower(Random dice)
@@ -81,8 +109,8 @@ internal sealed unsafe class Inode(ulong number) : IDisposable
         }
 
         SetLength(length);
-        _durableLength = length;
-        Sync(0, length);
+        _isForgotten = [];
+        Sync();
     }
 
     public void Dispose()

@@ -22,7 +22,7 @@ internal sealed class ProcessDisk(SimulatedDisk disk, SimulatedProcess process) 
             throw new IOException($"{path}: not a directory", Enotdir);
         if (!disk.Names.TryGetValue(path, out var inode))
         {
-            if (how == Opening.Existing)
+            if (how is Opening.Existing or Opening.ExistingToChange)
                 return null;
             disk.Link(path, inode = disk.NewInode());
         }
@@ -112,7 +112,11 @@ internal sealed class SimulatedFile(ProcessDisk disk, Inode inode, string path) 
     public override int Append(ReadOnlySpan<byte> bytes)
     {
         var part = bytes.Length > 1 && Dice.Next(8) == 0 ? bytes[..Dice.Next(1, bytes.Length)] : bytes;
-        var done = Put(part, inode.Length, out var failure);
+        var length = inode.Length;
+        var done = Put(part, length, out var failure);
+        // As the kernel does it: a call that wrote something says how much, and only the next one fails.
+        if (failure is IOException)
+            inode.SetLength(length);
         if (failure is not null)
             throw failure;
         return done > 0 || bytes.IsEmpty ? done : throw ProcessDisk.Full(path);
@@ -134,7 +138,16 @@ internal sealed class SimulatedFile(ProcessDisk disk, Inode inode, string path) 
 
     public override void Sync()
     {
-        disk.Call("sync", path, disk.Whole.Faults.SyncFails);
+        try
+        {
+            disk.Call("sync", path, disk.Whole.Faults.SyncFails);
+        }
+        catch (IOException)
+        {
+            inode.FailSync();
+            throw;
+        }
+
         inode.Sync();
     }
 

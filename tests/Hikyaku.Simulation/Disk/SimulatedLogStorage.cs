@@ -111,11 +111,14 @@ internal sealed class SimulatedLogStorage(ProcessDisk disk, string directory) : 
             }
             catch (IOException e)
             {
+                _inode.FailSync();
                 throw new LogException(LogFault.Storage, e.Message, e);
             }
 
             _inode.Sync(from, to);
         }
+
+        public override void Rewrite(long from, long to) => _inode.Rewrite(from, to);
 
         public override void Dispose()
         {

@@ -193,9 +193,14 @@ internal sealed class Application
             line.MayBeDouble |= !isPromised;
         }
 
-        _life++;
+        var life = ++_life;
         _writes.Clear();
         _handle = 0;
-        _scheduler.After(TimeSpan.FromSeconds(21), null, Go);
+        IsIdle = false;
+        _scheduler.After(TimeSpan.FromSeconds(21), null, () =>
+        {
+            if (life == _life)
+                Go();
+        });
     }
 }

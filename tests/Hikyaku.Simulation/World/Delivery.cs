@@ -16,7 +16,7 @@ internal sealed partial class Delivery(string name, IReadOnlyList<(Machine Machi
     {
         var mine = applications.Where(from).ToDictionary(static a => a.Name, StringComparer.Ordinal);
         var counts = mine.Values.ToDictionary(static a => a, static a => new int[a.Lines.Count]);
-        var mayHaveFragments = mine.Values.Any(static a => a.Lines.Exists(static l => l.MayBeMissing));
+        var mayHaveFragments = mine.Values.Any(static a => a.Lines.Exists(static l => l.MayBeMissing || l.MayBeDouble));
         foreach (var (machine, prefix) in files)
         {
             foreach (var path in machine.Disk.Names.Keys.Where(p => p.StartsWith(prefix, StringComparison.Ordinal)).Order(StringComparer.Ordinal))
@@ -59,7 +59,7 @@ internal sealed partial class Delivery(string name, IReadOnlyList<(Machine Machi
                 || int.Parse(match.Groups[2].ValueSpan, System.Globalization.CultureInfo.InvariantCulture) is var number && number >= application.Lines.Count
                 || application.Lines[number] is var line && !string.Equals(line.Text, match.Value, StringComparison.Ordinal))
             {
-                if (mayHaveFragments && mine.Values.Any(a => a.Lines.Exists(l => l.MayBeMissing && text.Length > 0 && l.Text.Contains(text, StringComparison.Ordinal))))
+                if (mayHaveFragments && mine.Values.Any(a => a.Lines.Exists(l => (l.MayBeMissing || l.MayBeDouble) && text.Length > 0 && l.Text.Contains(text, StringComparison.Ordinal))))
                     continue;
                 return $"nobody wrote at byte {start - end - 1}: {Short(text)}";
             }

@@ -101,6 +101,8 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
         };
         _log = log;
         Committed = log.CommittedSequence;
+        if (level == CommitLevel.Strict && !TryCommit())
+            throw new IOException("cannot be committed");
         foreach (var request in _waiting.ToArray())
         {
             if (done.TryGetValue(request.Id, out var sequence))
@@ -113,7 +115,7 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
         while (await timer.WaitForNextTickAsync())
         {
             if (level == CommitLevel.Interval)
-                Commit();
+                TryCommit();
             log.Retire();
             log.Prepare();
             Serve();
@@ -135,9 +137,25 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
         {
             if (!_waiting.Contains(request))
                 continue;
-            var stored = request.Data is null ? TryClose(request, out var sequence) : TryWrite(request, out sequence);
-            if (stored && level == CommitLevel.Strict)
-                Commit();
+            bool stored;
+            ulong sequence = 0;
+            try
+            {
+                stored = request.Data is null ? TryClose(request, out sequence) : TryWrite(request, out sequence);
+            }
+            catch (LogException)
+            {
+                // The program is told of an error, and tries again.
+                stored = false;
+            }
+
+            // As long as it cannot be committed there is no answer.
+            if (stored && level == CommitLevel.Strict && !TryCommit())
+            {
+                Process!.Kill();
+                return;
+            }
+
             Answer(request, stored, sequence);
         }
 
@@ -145,10 +163,19 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
             tail.Pulse();
     }
 
-    private void Commit()
+    private bool TryCommit()
     {
-        _log!.Commit();
-        Committed = _log.CommittedSequence;
+        try
+        {
+            _log!.Commit();
+            Committed = _log.CommittedSequence;
+            return true;
+        }
+        catch (LogException e)
+        {
+            machine.Report(e.Message);
+            return false;
+        }
     }
 
     private void Answer(MountRequest request, bool stored, ulong sequence)
@@ -163,10 +190,7 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
         if (!State(request.Path))
             return false;
         var length = WriteRecord.WriteHead(_head, _sources[request.Path], request.Handle, 0, 1 + scheduler.Now * 100, request.Id, 1000, 7);
-        _appending = request.Path;
-        var stored = _log!.TryAppend(RecordKind.Write, _head.AsSpan(0, length), request.Data, out sequence);
-        _appending = null;
-        return stored;
+        return TryAppend(request.Path, RecordKind.Write, length, request.Data, out sequence);
     }
 
     private bool TryClose(MountRequest request, out ulong sequence)
@@ -175,10 +199,20 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
         if (!State(request.Path))
             return false;
         var length = CloseRecord.WriteHead(_head, _sources[request.Path], request.Handle, 1 + scheduler.Now * 100);
-        _appending = request.Path;
-        var stored = _log!.TryAppend(RecordKind.Close, _head.AsSpan(0, length), [], out sequence);
-        _appending = null;
-        return stored;
+        return TryAppend(request.Path, RecordKind.Close, length, [], out sequence);
+    }
+
+    private bool TryAppend(string path, RecordKind kind, int head, byte[]? data, out ulong sequence)
+    {
+        _appending = path;
+        try
+        {
+            return _log!.TryAppend(kind, _head.AsSpan(0, head), data, out sequence);
+        }
+        finally
+        {
+            _appending = null;
+        }
     }
 
     private bool State(string path)

@@ -453,7 +453,7 @@ public sealed class CorruptionTests : IDisposable
     }
 
     [Fact]
-    public void Damage_that_cannot_be_copied_aside_is_left_as_it_is()
+    public void Damage_that_cannot_be_copied_aside_is_left_but_for_its_head()
     {
         Write(10);
         int at = Offsets(_storage, First)[4];
@@ -462,8 +462,19 @@ public sealed class CorruptionTests : IDisposable
         _storage.Capacity = _storage[First].Length;
         Assert.Equal(["0", "1", "2", .. Numbers(4, 10), "fresh"], ReopenAndRead(out var reader));
         Assert.Equal((1, 1), (reader.DamagedRegions, reader.DamagedRecords));
-        Assert.True(_storage[First].Slice(at, 1048).SequenceEqual(before));
+        Assert.True(_storage[First].Slice(at + 32, 1048 - 32).SequenceEqual(before.AsSpan(32)));
         Assert.Contains("left where they are", string.Join(' ', _reports), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_page_of_zeros_within_the_open_segment_stops_no_reader_even_if_the_disk_is_full()
+    {
+        Write(10);
+        var offsets = Offsets(_storage, First);
+        _storage[First][offsets[4]..offsets[6]].Clear();
+        _storage.Capacity = _storage[First].Length;
+        Assert.Equal(["0", "1", "2", .. Numbers(5, 10), "fresh"], ReopenAndRead(out var reader));
+        Assert.Equal((1, 2), (reader.DamagedRegions, reader.DamagedRecords));
     }
 
     [Fact]

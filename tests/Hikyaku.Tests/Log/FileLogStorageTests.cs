@@ -63,7 +63,7 @@ public sealed class FileLogStorageTests : IDisposable
     public void A_sparse_segment_is_allocated_before_it_is_written()
     {
         using (var writer = LogWriter.Open(new FileLogStorage(LogDirectory), Small)) writer.AppendMany(0, 10);
-        string path = Directory.GetFiles(LogDirectory).Single();
+        string path = Directory.GetFiles(LogDirectory, "*.open").Single();
         var bytes = File.ReadAllBytes(path).AsSpan(0, 20_000).ToArray();
         File.Delete(path);
         using (var sparse = File.Create(path))

@@ -23,11 +23,13 @@ internal sealed unsafe class SimulatedStorage : ILogStorage, IDisposable
     public LogFault FailWith { get; set; } = LogFault.Storage;
     public long Capacity { get; set; } = long.MaxValue;
     public int OpenMappings { get; private set; }
+    public long Rewritten { get; set; }
 
     /// <summary>Called after each call, for races that need another thread's step just there.</summary>
     public Action<string>? After { get; set; }
 
-    public IEnumerable<string> Names => _files.Keys.Order(StringComparer.Ordinal);
+    /// <summary>All but the mark of the boot.</summary>
+    public IEnumerable<string> Names => _files.Keys.Where(static n => n != "boot").Order(StringComparer.Ordinal);
 
     public Span<byte> this[string name] => new(_files[name].Pointer, (int)_files[name].Length);
 
@@ -189,6 +191,8 @@ internal sealed unsafe class SimulatedStorage : ILogStorage, IDisposable
                 new Span<byte>(Pointer + from, (int)(to - from)).CopyTo(_block.Durable.AsSpan((int)from));
             }
         }
+
+        public override void Rewrite(long from, long to) => _storage.Rewritten += to - from;
 
         public override void Dispose()
         {

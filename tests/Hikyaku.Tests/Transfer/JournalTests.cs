@@ -49,30 +49,64 @@ public sealed class JournalTests : IDisposable
     }
 
     [Fact]
-    public void A_lost_journal_never_leads_to_a_number_used_before()
+    public void A_lost_journal_begins_another_series_of_numbers()
     {
         var journal = Load();
-        var first = journal.Base.NextNumber;
-        for (ulong i = 0; i < 1000; i++)
-            journal.Append(new Written(first + i, i + 1, i + 2), []);
+        journal.Append(new Written(1, 1, 2), []);
         File.Delete(PathOf);
-        SpinWait.SpinUntil(() => TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() > (long)(first >> 16));
-        Assert.True(Load().Base.NextNumber > first + 1000);
+        Assert.NotEqual(journal.Series, Load().Series);
     }
 
     [Fact]
-    public void After_another_boot_unsynced_numbers_are_not_used_again()
+    public void A_journal_keeps_its_series()
     {
         var journal = Load();
-        var first = journal.Base.NextNumber;
-        journal.Append(new Written(first, 1, 10), "a"u8);
-        journal.Acknowledge(first);
-        journal.Flush();
-        SpinWait.SpinUntil(() => TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() > (long)(first >> 16));
-        var other = Journal.Load(PathOf, PathOf + ".cursor", _log, new RebootedDisk(Guid.NewGuid()), sync: false, TimeProvider.System, _reports.Add);
-        Assert.Equal(At(10), other.Base.Position);
-        Assert.True(other.Base.NextNumber > first + 1);
+        journal.Append(new Written(1, 1, 2), []);
+        Assert.Equal(journal.Series, Load().Series);
+        Assert.Equal(journal.Series, AfterBoot(sync: true, bootStart: 2).Series);
+    }
+
+    [Fact]
+    public void After_another_boot_unsynced_numbers_are_of_another_series()
+    {
+        var journal = Load();
+        journal.Append(new Written(1, 1, 10), "a"u8);
+        journal.Acknowledge(1);
+        journal.Append(new Written(2, 10, 20), "a"u8);
+        var other = AfterBoot(sync: false, bootStart: 20);
+        Assert.NotEqual(journal.Series, other.Series);
+        Assert.Equal((At(10), 1UL), (other.Base.Position, other.Base.NextNumber));
         Assert.Empty(other.Open);
+        Assert.True(other.MayBeBehind);
+    }
+
+    [Fact]
+    public void Records_that_a_loss_of_power_took_leave_the_journal_and_their_numbers_stay_used()
+    {
+        var journal = Load();
+        journal.Append(new Written(1, 1, 10), "a"u8);
+        journal.Append(new Written(2, 10, 20), "b"u8);
+        journal.Append(new Written(3, 20, 30), "c"u8);
+        var other = AfterBoot(sync: true, bootStart: 15);
+        Assert.Equal([(1UL, At(1), At(10)), (2UL, At(10), At(15)), (4UL, At(15), At(15))], other.Open.Select(static c => (c.Number, c.From, c.To)));
+        other.Acknowledge(1);
+        other.Acknowledge(2);
+        Assert.Equal((At(15), 5UL), (other.Base.Position, other.Base.NextNumber));
+        Assert.Empty(other.Open);
+    }
+
+    [Fact]
+    public void A_journal_that_is_ahead_of_its_log_goes_back_to_where_the_log_went_on()
+    {
+        var journal = Load();
+        journal.Append(new Written(1, 1, 10), "a"u8);
+        journal.Acknowledge(1);
+        journal.Append(new Written(2, 10, 20), "b"u8);
+        journal.Acknowledge(2);
+        journal.Flush();
+        var other = AfterBoot(sync: true, bootStart: 7);
+        Assert.Equal((At(7), 3UL), (other.Base.Position, other.Base.NextNumber));
+        Assert.Empty(other.Base.Tails);
     }
 
     [Fact]
@@ -80,7 +114,7 @@ public sealed class JournalTests : IDisposable
     {
         var journal = Load();
         journal.Append(new Written(journal.Base.NextNumber, 1, 10), "a"u8);
-        var other = Journal.Load(PathOf, PathOf + ".cursor", Guid.NewGuid(), _disk, sync: false, TimeProvider.System, _reports.Add);
+        var other = Journal.Load(PathOf, PathOf + ".cursor", Guid.NewGuid(), ulong.MaxValue, _disk, sync: false, _reports.Add);
         Assert.Equal(LogPosition.Start, other.Base.Position);
         Assert.Contains("another log", Assert.Single(_reports), StringComparison.Ordinal);
     }
@@ -129,17 +163,6 @@ public sealed class JournalTests : IDisposable
     }
 
     [Fact]
-    public void A_clock_that_went_back_does_not_bring_old_numbers()
-    {
-        var journal = Load();
-        var first = journal.Base.NextNumber;
-        journal.Append(new Written(first, 1, 2), []);
-        var past = new Stopped(TimeProvider.System.GetUtcNow().AddDays(-30));
-        var other = Journal.Load(PathOf, PathOf + ".cursor", _log, new RebootedDisk(Guid.NewGuid()), sync: false, past, _reports.Add);
-        Assert.True(other.Base.NextNumber > first);
-    }
-
-    [Fact]
     public void A_long_journal_is_written_anew_and_stays_short()
     {
         var journal = Load();
@@ -163,12 +186,10 @@ public sealed class JournalTests : IDisposable
 
     private static LogPosition At(ulong record) => new(record, 0);
 
-    private Journal Load() => Journal.Load(PathOf, PathOf + ".cursor", _log, _disk, sync: false, TimeProvider.System, _reports.Add);
+    private Journal Load() => Journal.Load(PathOf, PathOf + ".cursor", _log, ulong.MaxValue, _disk, sync: false, _reports.Add);
 
-    private sealed class Stopped(DateTimeOffset now) : TimeProvider
-    {
-        public override DateTimeOffset GetUtcNow() => now;
-    }
+    private Journal AfterBoot(bool sync, ulong bootStart) =>
+        Journal.Load(PathOf, PathOf + ".cursor", _log, bootStart, new RebootedDisk(Guid.NewGuid()), sync, _reports.Add);
 
     private sealed class Written : Chunk
     {

@@ -19,7 +19,7 @@ public sealed class LineReaderTests : IDisposable
             log.Write("a", 1, "line\n");
         var to = log.Log.NextSequence;
         log.Write("a", 1, "the next chunk's\n");
-        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), _ => { });
+        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
         reader.Seek(LogPosition.Start, []);
         var chunk = new SmallChunk();
 
@@ -35,7 +35,7 @@ public sealed class LineReaderTests : IDisposable
         using var log = new WrittenLog(WrittenLog.MakeBell(), Path.Combine(_root, "log"), new LogOptions { SegmentBytes = 256 << 10, CursorDirectory = _root, Cursors = ["route"] });
         for (var i = 0; i < 10; i++)
             log.Write("a", 1, "line\n");
-        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), _ => { });
+        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
         reader.Seek(LogPosition.Start, []);
         var chunk = new SmallChunk();
 
@@ -51,7 +51,7 @@ public sealed class LineReaderTests : IDisposable
         log.Write("a", 1, "0");
         log.Write("a", 1, "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12");
         log.Write("a", 1, "13\n");
-        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), _ => { });
+        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
         reader.Seek(LogPosition.Start, []);
         var parts = new List<(LogPosition From, LogPosition To, string Lines, byte[] Before)>();
         var tails = new ByteBuffer();
@@ -69,7 +69,7 @@ public sealed class LineReaderTests : IDisposable
         Assert.Equal(["01 2 3 4 5", "6 7 8 9 10", "11 1213"], parts.Select(static p => p.Lines));
         foreach (var part in parts)
         {
-            using var again = new LineReader(log.Storage, "agent", new PathMatch([]), _ => { });
+            using var again = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
             again.Seek(part.From, part.Before);
             var chunk = new SmallChunk();
             while (again.Position < part.To && again.Fill(chunk, part.To))
@@ -88,7 +88,7 @@ public sealed class LineReaderTests : IDisposable
         half.AsSpan().Fill((byte)'x');
         log.Write("a", 1, half);
         log.Write("a", 1, new string('y', 300) + "\n1\n2\n3\n4\n5\n6\n7\n");
-        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), _ => { });
+        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
         reader.Seek(LogPosition.Start, []);
         var text = "";
         while (true)
