@@ -250,6 +250,8 @@ internal sealed unsafe class Keeper : IDisposable
             times[1].Seconds = gather.Modified / 1_000_000_000;
             times[1].Nanoseconds = gather.Modified % 1_000_000_000;
             _ = Libc.FUTimens(gather.Handle!.Descriptor, times);
+            if (Underneath.Stat(gather.Handle.Descriptor, out var file) == 0)
+                gather.Handle.Node->Touched = file.Change.UnixNanoseconds;
             _buffers.Push(gather.Buffer);
         }
         _gathers.Clear();

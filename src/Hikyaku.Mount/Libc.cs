@@ -26,7 +26,6 @@ internal static unsafe partial class Libc
     public const int PROT_WRITE = 2;
     public const int MAP_SHARED = 1;
     public const int POLLIN = 1;
-    public const long UTIME_NOW = 0x3fffffff;
     public const long UTIME_OMIT = 0x3ffffffe;
     public const uint STATX_WANTED = 0xfff;
 
@@ -49,6 +48,8 @@ internal static unsafe partial class Libc
         public long Seconds;
         public uint Nanoseconds;
         private readonly int _reserved;
+
+        public readonly long UnixNanoseconds => (Seconds * 1_000_000_000) + Nanoseconds;
     }
 
     /// <summary>struct statx: the one stat structure that is the same on every architecture.</summary>

@@ -96,8 +96,7 @@ public static unsafe class MountProcess
             var tree = Tree(state, underneath, keeper, out var committer);
             if (goesOn)
                 tree.Restore(storage);
-            else
-                tree.RemoveLeftovers();
+            tree.RemoveLeftovers();
             keeper.Start();
             committer.Start();
             // Also when the state was of no use: programs may wait for answers that nobody but us will give.

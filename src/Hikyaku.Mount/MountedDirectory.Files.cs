@@ -33,7 +33,7 @@ internal sealed unsafe partial class MountedDirectory
     {
         if (IsAnswered(request, reply, out var answer))
             return answer;
-        if (HiddenName.Is(name))
+        if (IsOurs(request.NodeId, name))
             return -Errno.EPERM;
         if (_nodes.Find(request.NodeId, out var parent) is null)
             return -Errno.ESTALE;
@@ -144,6 +144,9 @@ internal sealed unsafe partial class MountedDirectory
             return -Errno.EBADF;
         if (!_keeps)
             return -Errno.EOPNOTSUPP;
+        // Unlike with writes, the kernel leaves it to us to find out whether this is a case for it.
+        if (request.Uid != 0 && DropPrivileges(handle.Descriptor, handle.Node) is var failure and < 0)
+            return failure;
         var (unique, mode, offset, length, upto) = (request.RawUnique, (int)args.Mode, (long)args.Offset, (long)args.Length, handle.Node->LastSequence);
         _keeper.Post(upto, error =>
         {
@@ -191,8 +194,12 @@ internal sealed unsafe partial class MountedDirectory
         _handles.Leave(handle);
         if (handle.Node->Hidden != 0 && _handles.Of(handle.NodeIndex) is null)
         {
+            // Another name may be left, one that was not looked at since.
+            var isGone = handle.Descriptor < 0 || Underneath.Stat(handle.Descriptor, out var file) < 0 || file.Links <= 1;
+            if (!isGone)
+                KeepFirst(handle.NodeIndex);
             RemoveHidden(handle.NodeIndex);
-            _nodes.Detach(handle.NodeIndex, fileIsGone: true);
+            _nodes.Detach(handle.NodeIndex, isGone);
         }
         if (!handle.Wrote)
         {
@@ -266,7 +273,8 @@ internal sealed unsafe partial class MountedDirectory
             error = -Underneath.Stat(fd, out file);
         if (error == 0)
         {
-            node->Modified = (file.Modify.Seconds * 1_000_000_000) + file.Modify.Nanoseconds;
+            node->Modified = file.Modify.UnixNanoseconds;
+            node->Changed = Math.Max(node->Changed, file.Change.UnixNanoseconds);
             ReplyAttr(rawUnique, file, node);
         }
         else

@@ -43,9 +43,9 @@ internal sealed unsafe partial class MountedDirectory
     {
         if (IsAnswered(request, default, out var answer))
             return answer;
-        if (HiddenName.Is(name))
+        if (IsOurs(request.NodeId, name))
             return -Errno.ENOENT;
-        if (HiddenName.Is(newName))
+        if (IsOurs(newParent, newName))
             return -Errno.EPERM;
         if (_nodes.Find(request.NodeId, out var from) is null || _nodes.Find(newParent, out var to) is null)
             return -Errno.ESTALE;
@@ -85,6 +85,10 @@ internal sealed unsafe partial class MountedDirectory
                 return End(Libc.RenameAt2(fromDirectory, oldText, toDirectory, newText, (uint)flags) == 0 ? 0 : -Libc.Error);
             var mustHide = replaced != 0 && flags == RenameFlags.None && BearsName(replaced, newParent, newName) && _handles.Of(replaced) is not null;
             var isHidden = mustHide && HideByLink(replaced, toDirectory, newText);
+            if (replaced != 0 && _nodes[replaced]->IsDirectory)
+                _ = _underneath.Enter(replaced);
+            if (replaced != 0 && !isExchange && target.Links > 1)
+                KeepFirst(replaced);
             MoveSlot.Set(&_state.Header->Moved, moved, newParent, newName, hidden: false);
             if (isExchange)
                 MoveSlot.Set(&_state.Header->Exchanged, replaced, request.NodeId, name, hidden: false);
@@ -92,16 +96,23 @@ internal sealed unsafe partial class MountedDirectory
             {
                 var failure = -Libc.Error;
                 if (isHidden)
-                    Unhide(replaced, to, newName);
+                    GiveName(replaced, to, newName);
                 return End(failure);
             }
         }
-        if (replaced != 0 && isExchange)
-            _nodes.Move(replaced, from, name, hidden: false);
-        else if (replaced != 0 && BearsName(replaced, newParent, newName))
-            _nodes.Detach(replaced, fileIsGone: target.Links <= 1 || isDone);
+        if (replaced != 0)
+        {
+            _nodes[replaced]->Changed = Libc.Now();
+            if (isExchange)
+                GiveName(replaced, from, name);
+            else if (BearsName(replaced, newParent, newName) || (target.Links <= 1 && _nodes[replaced]->Hidden == 0))
+                _nodes.Detach(replaced, isDone ? IsTakenForGone(replaced) : target.Links <= 1);
+        }
         if (moved != 0)
-            _nodes.Move(moved, to, newName, hidden: false);
+        {
+            _nodes[moved]->Changed = Libc.Now();
+            GiveName(moved, to, newName);
+        }
         return End(0);
     }
 
@@ -200,7 +211,7 @@ internal sealed unsafe partial class MountedDirectory
     {
         if (IsAnswered(request, reply, out var answer))
             return answer;
-        if (HiddenName.Is(name))
+        if (IsOurs(request.NodeId, name))
             return -Errno.EPERM;
         if (_nodes.Find(request.NodeId, out var parent) is null)
             return -Errno.ESTALE;
@@ -254,6 +265,8 @@ internal sealed unsafe partial class MountedDirectory
             if (error < 0)
                 return error;
             result = Libc.LinkAt(from, old, directory, text, 0);
+            if (result == 0)
+                _nodes[slot]->Changed = Libc.Now();
         }
         return result == 0 ? 0 : -Libc.Error;
     }
@@ -286,7 +299,7 @@ internal sealed unsafe partial class MountedDirectory
     {
         if (IsAnswered(request, default, out var answer))
             return answer;
-        if (HiddenName.Is(name))
+        if (IsOurs(request.NodeId, name))
             return -Errno.ENOENT;
         if (_nodes.Find(request.NodeId, out var parent) is null)
             return -Errno.ESTALE;
@@ -304,19 +317,26 @@ internal sealed unsafe partial class MountedDirectory
             // It happened; what the tables should say about it may be missing.
             var gone = _nodes.SlotOf(request.NodeId, name);
             if (gone != 0 && !FindHidden(gone))
-                _nodes.Detach(gone, fileIsGone: true);
+                _nodes.Detach(gone, IsTakenForGone(gone));
             return End(0);
         }
         var slot = _nodes.SlotOf(file);
         var bearsName = slot != 0 && BearsName(slot, request.NodeId, name);
-        if (bearsName && flags == 0 && _handles.Of(slot) is not null && HideByRename(slot, directory, text))
-            return End(0);
-        if (Libc.UnlinkAt(directory, text, flags) != 0)
-            return End(-Libc.Error);
-        if (bearsName)
-            _nodes.Detach(slot, fileIsGone: flags != 0 || file.Links <= 1);
+        var isLast = flags != 0 || file.Links <= 1;
+        // Whoever is in a directory may go on looking around there after it was removed.
+        if (slot != 0 && flags != 0)
+            _ = _underneath.Enter(slot);
+        if (!(bearsName && flags == 0 && _handles.Of(slot) is not null && HideByRename(slot, directory, text)))
+        {
+            if (bearsName && !isLast)
+                KeepFirst(slot);
+            if (Libc.UnlinkAt(directory, text, flags) != 0)
+                return End(-Libc.Error);
+            if (bearsName || (slot != 0 && isLast))
+                _nodes.Detach(slot, isLast);
+        }
         if (slot != 0)
-            _underneath.Leave(slot);
+            _nodes[slot]->Changed = Libc.Now();
         return End(0);
     }
 
@@ -325,6 +345,16 @@ internal sealed unsafe partial class MountedDirectory
         var node = _nodes[slot];
         return node->Hidden == 0 && node->Parent == parent && NodeSlot.NameOf(node).SequenceEqual(name);
     }
+
+    // It loses the name we know, but not its last: a successor of this process could not put there what is not underneath yet.
+    private void KeepFirst(uint slot)
+    {
+        if (_keeps && _nodes[slot]->IsRegular && IsAhead(_nodes[slot]))
+            _keeper.Await(_nodes[slot]->LastSequence);
+    }
+
+    // Whether it had another name is not known. If it had not, its birth tells it from a later file with its inode number.
+    private bool IsTakenForGone(uint slot) => _nodes[slot]->Birth == 0;
 
     // An open file stays readable after its name is gone, also for a successor of this process, so it needs some name.
     private bool HideByRename(uint slot, int directory, byte* text)
@@ -352,10 +382,13 @@ internal sealed unsafe partial class MountedDirectory
         return true;
     }
 
-    private void Unhide(uint slot, uint parent, ReadOnlySpan<byte> name)
+    // One that everybody may see, so it needs no hidden one.
+    private void GiveName(uint slot, uint parent, ReadOnlySpan<byte> name)
     {
+        var isHidden = _nodes[slot]->Hidden != 0;
         _nodes.Move(slot, parent, name, hidden: false);
-        RemoveHidden(slot);
+        if (isHidden)
+            RemoveHidden(slot);
     }
 
     private bool FindHidden(uint slot)
@@ -394,11 +427,11 @@ internal sealed unsafe partial class MountedDirectory
         if (replaced == slot)
             return;
         if (replaced != 0 && replaced != other)
-            _nodes.Detach(replaced, fileIsGone: true);
-        _nodes.Move(slot, parent, name, hidden: false);
+            _nodes.Detach(replaced, IsTakenForGone(replaced));
+        GiveName(slot, parent, name);
     }
 
-    /// <summary>Removes files that were unlinked while open, in a mount that is no more.</summary>
+    /// <summary>Removes hidden names that nothing open needs: of a mount that is no more, or left by a kill.</summary>
     public void RemoveLeftovers()
     {
         var fd = List(NodeTable.Root);
@@ -415,7 +448,8 @@ internal sealed unsafe partial class MountedDirectory
                 {
                     var name = rest[19..BinaryPrimitives.ReadUInt16LittleEndian(rest[16..])];
                     name = name[..(name.IndexOf((byte)0) + 1)];
-                    if (HiddenName.IsUnlinked(name[..^1]))
+                    if (HiddenName.IsUnlinked(name[..^1], out var id)
+                        && !(_nodes.Find(id, out var slot) is not null && _nodes[slot]->Hidden != 0 && _handles.Of(slot) is not null))
                         names.Add(name.ToArray());
                 }
             }

@@ -16,6 +16,9 @@ internal sealed unsafe partial class MountedDirectory
     private readonly BlockedWrites _blocked = new();
     private readonly Queue<OpenHandle> _released = [];
 
+    // Files of up to this length fit on every file system.
+    private const ulong CommonEnd = int.MaxValue;
+
     // The last sequence appended, and whose record is being appended just now.
     private ulong _appended;
     private Source? _appending;
@@ -133,6 +136,7 @@ internal sealed unsafe partial class MountedDirectory
     {
         foreach (var handle in _handles.Open())
         {
+            _handles.Leave(handle);
             if (!handle.Wrote)
                 continue;
             handle.State->Use = HandleUse.Released;
@@ -231,6 +235,8 @@ internal sealed unsafe partial class MountedDirectory
             var now = Libc.Now();
             // The kernel's idea of the end may be older than a write of another process that died.
             var at = (flags & Libc.O_APPEND) != 0 ? (ulong)node->Size : offset;
+            if (at + (ulong)data.Length > CommonEnd && !Reaches(handle, at + (ulong)data.Length))
+                return Errno.EFBIG;
             Span<byte> head = stackalloc byte[WriteRecord.HeadBytes];
             WriteRecord.WriteHead(
                 head, handle.State->Source, handle.Number, at, now, request, uid, thread == handle.Thread ? handle.Pid : _processes.Of(thread, now));
@@ -261,6 +267,10 @@ internal sealed unsafe partial class MountedDirectory
         return 0;
     }
 
+    // What no file underneath can hold could never be kept. Seeking tells how far it reaches, and nobody uses that position.
+    private bool Reaches(OpenHandle handle, ulong end) =>
+        end <= long.MaxValue && (!_keeps || handle.Descriptor < 0 || Libc.LSeek(handle.Descriptor, (long)end, 0) >= 0);
+
     // Perhaps the log is full only of what is not underneath yet, and every other reader has passed it.
     private bool MakeRoom()
     {
@@ -273,7 +283,7 @@ internal sealed unsafe partial class MountedDirectory
     private static void NoteWritten(NodeSlot* node, long end, long time, ulong sequence)
     {
         node->Size = Math.Max(node->Size, end);
-        node->Modified = time;
+        node->Modified = node->Changed = time;
         node->LastSequence = sequence;
     }
 

@@ -48,7 +48,7 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
 
     public override int Lookup(in FuseRequest request, ReadOnlySpan<byte> name, FuseReply reply)
     {
-        if (HiddenName.Is(name))
+        if (IsOurs(request.NodeId, name))
             return -Errno.ENOENT;
         if (_nodes.Find(request.NodeId, out var parent) is null)
             return -Errno.ESTALE;
@@ -86,7 +86,8 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
         var hasTimes = (valid & time) != SetAttrValid.None;
         var isLater = (valid & SetAttrValid.Size) != SetAttrValid.None || (hasTimes && IsAhead(node) && _keeps);
         var error = 0;
-        if ((valid & owner) != SetAttrValid.None)
+        // Without any field this is a chown(2) to nobody else, which takes the set-id bits all the same.
+        if ((valid & owner) != SetAttrValid.None || (valid & ~SetAttrValid.CTime) == SetAttrValid.None)
         {
             var uid = (valid & SetAttrValid.Uid) != SetAttrValid.None ? args.Uid : uint.MaxValue;
             var gid = (valid & SetAttrValid.Gid) != SetAttrValid.None ? args.Gid : uint.MaxValue;
@@ -106,6 +107,7 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
         _ = Libc.Close(fd);
         if (error < 0)
             return error;
+        node->Changed = Libc.Now();
         if ((valid & SetAttrValid.Size) != SetAttrValid.None)
             return Truncate(request, args, slot, node, reply);
         if (isLater)
@@ -183,10 +185,17 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
         {
             attr.Size = (ulong)node->Size;
             attr.Blocks = Math.Max(attr.Blocks, (attr.Size + 511) / 512);
-            attr.MTime = attr.CTime = node->Modified / 1_000_000_000;
-            attr.MTimeNsec = attr.CTimeNsec = (uint)(node->Modified % 1_000_000_000);
+            (attr.MTime, attr.MTimeNsec) = Split(node->Modified);
         }
+        if (node->IsRegular && (isAhead || file.Change.UnixNanoseconds <= node->Touched))
+            (attr.CTime, attr.CTimeNsec) = Split(node->Changed);
         return attr;
+    }
+
+    private static (long Seconds, uint Nanoseconds) Split(long unixNanoseconds)
+    {
+        var seconds = Math.DivRem(unixNanoseconds, 1_000_000_000, out var rest);
+        return rest < 0 ? (seconds - 1, (uint)(rest + 1_000_000_000)) : (seconds, (uint)rest);
     }
 
     // Looks at a name and answers with its entry, counting one lookup.
@@ -201,7 +210,11 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
             return -Errno.ENOSPC;
         // It has another name that everybody may see, by which it can be reached as well.
         if (_nodes[slot]->Hidden != 0)
-            Unhide(slot, parent, name);
+        {
+            GiveName(slot, parent, name);
+            if ((error = Underneath.Stat(directory, text, out file)) < 0)
+                return error;
+        }
         _nodes[slot]->Lookups++;
         return reply.Entry(EntryOf(slot, file));
     }
@@ -236,12 +249,14 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
     private static void Times(in SetAttrIn args, Libc.TimeSpec* times)
     {
         times[0].Nanoseconds = times[1].Nanoseconds = Libc.UTIME_OMIT;
+        // The kernel's own now may lag behind by a tick, and what was written before would seem newer.
+        var now = Split(Libc.Now());
         if ((args.Valid & SetAttrValid.ATimeNow) != SetAttrValid.None)
-            times[0].Nanoseconds = Libc.UTIME_NOW;
+            (times[0].Seconds, times[0].Nanoseconds) = now;
         else if ((args.Valid & SetAttrValid.ATime) != SetAttrValid.None)
             (times[0].Seconds, times[0].Nanoseconds) = (args.ATime, args.ATimeNsec);
         if ((args.Valid & SetAttrValid.MTimeNow) != SetAttrValid.None)
-            times[1].Nanoseconds = Libc.UTIME_NOW;
+            (times[1].Seconds, times[1].Nanoseconds) = now;
         else if ((args.Valid & SetAttrValid.MTime) != SetAttrValid.None)
             (times[1].Seconds, times[1].Nanoseconds) = (args.MTime, args.MTimeNsec);
     }
@@ -253,6 +268,9 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
         else if ((args.Valid & SetAttrValid.MTime) != SetAttrValid.None)
             node->Modified = (args.MTime * 1_000_000_000) + args.MTimeNsec;
     }
+
+    // Only the top directory holds names of our own.
+    private static bool IsOurs(ulong parent, ReadOnlySpan<byte> name) => parent == RootNodeId && HiddenName.Is(name);
 
     private static void Terminate(ReadOnlySpan<byte> name, byte* text)
     {

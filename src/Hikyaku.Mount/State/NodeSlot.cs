@@ -34,6 +34,12 @@ internal unsafe struct NodeSlot
     /// <summary>Time of the last write, Unix nanoseconds.</summary>
     public long Modified;
 
+    /// <summary>Time of the last change that a program made, Unix nanoseconds; meant while <see cref="Touched"/> is not older than the file's.</summary>
+    public long Changed;
+
+    /// <summary>The file's own time of change as the keeper left it, Unix nanoseconds: that was no program's doing.</summary>
+    public long Touched;
+
     /// <summary>Sequence of the last Write record of this file; what is below the keeper's position is underneath too.</summary>
     public ulong LastSequence;
 

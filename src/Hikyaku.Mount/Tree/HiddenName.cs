@@ -14,7 +14,10 @@ internal static class HiddenName
     public static byte[] Of(ulong nodeId) => Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $".hikyaku-{nodeId:x16}\0"));
 
     /// <summary>Whether <see cref="Of"/> may have made it; other hidden names are left alone.</summary>
-    public static bool IsUnlinked(ReadOnlySpan<byte> name) =>
-        Is(name) && name.Length == Prefix.Length + 16
-        && ulong.TryParse(name[Prefix.Length..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out _);
+    public static bool IsUnlinked(ReadOnlySpan<byte> name, out ulong nodeId)
+    {
+        nodeId = 0;
+        return Is(name) && name.Length == Prefix.Length + 16
+            && ulong.TryParse(name[Prefix.Length..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out nodeId);
+    }
 }

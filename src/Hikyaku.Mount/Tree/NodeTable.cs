@@ -30,7 +30,9 @@ internal sealed unsafe class NodeTable
                     _free.Push(slot);
                 continue;
             }
-            if (node->Inode != 0)
+            // Of a file that is gone and a later one with its inode number the later one is meant.
+            if (node->Inode != 0
+                && (!_byFile.TryGetValue((node->Device, node->Inode), out var other) || IsEarlier(state.Node(other), node)))
                 _byFile[(node->Device, node->Inode)] = slot;
             if (Find(node->Parent, out var parent) is not null && slot != Root)
                 _pins[parent]++;
@@ -178,7 +180,10 @@ internal sealed unsafe class NodeTable
 
     public static ulong Device(in Libc.Statx file) => ((ulong)file.DeviceMajor << 32) | file.DeviceMinor;
 
-    private static long Birth(in Libc.Statx file) => (file.Birth.Seconds * 1_000_000_000) + file.Birth.Nanoseconds;
+    private static long Birth(in Libc.Statx file) => file.Birth.UnixNanoseconds;
+
+    private static bool IsEarlier(NodeSlot* node, NodeSlot* other) =>
+        node->Birth != other->Birth ? node->Birth < other->Birth : node->Parent == 0;
 
     private static void Fill(NodeSlot* node, in Libc.Statx file)
     {
@@ -186,7 +191,9 @@ internal sealed unsafe class NodeTable
         node->Inode = file.Inode;
         node->Birth = Birth(file);
         node->Size = (long)file.Size;
-        node->Modified = (file.Modify.Seconds * 1_000_000_000) + file.Modify.Nanoseconds;
+        node->Modified = file.Modify.UnixNanoseconds;
+        node->Changed = file.Change.UnixNanoseconds;
+        node->Touched = 0;
         node->LastSequence = 0;
         node->Emptied = 0;
         node->Mode = file.Mode;

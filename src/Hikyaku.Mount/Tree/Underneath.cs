@@ -70,11 +70,11 @@ internal sealed unsafe class Underneath : IDisposable
     /// <summary>Directory descriptor and name by which a node is reached.</summary>
     public int Locate(uint slot, out int directory, out byte* name)
     {
-        directory = _root;
         name = Dot;
-        if (slot == NodeTable.Root)
-            return 0;
         var node = _nodes[slot];
+        // A directory that was removed has no name left, but perhaps we still have it open.
+        if ((slot == NodeTable.Root || node->Parent == 0) && Recall(slot, out directory))
+            return 0;
         name = node->Name;
         directory = _nodes.Find(node->Parent, out var parent) is null ? -Errno.ESTALE : Enter(parent);
         return Math.Min(directory, 0);
