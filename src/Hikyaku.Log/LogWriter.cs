@@ -424,7 +424,6 @@ public sealed unsafe class LogWriter : IDisposable
         using var memory = OpenToCount(file);
         if (!TryDelete(file)) return false;
         if (memory is not null) _dropped.Add(memory, file.First, lowest);
-        _options.Report?.Invoke($"The log {_storage.Location} is full: dropped its oldest segment {file.Name} ({file.Bytes} bytes).");
         return true;
     }
 

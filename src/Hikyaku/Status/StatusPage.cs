@@ -29,10 +29,10 @@ internal static class StatusPage
     private static void Write(MountStatus mount, TextWriter page)
     {
         page.WriteLine($"mount     {mount.Name} at {mount.At}: {mount.Writes} writes, {Quantity.Show(mount.Bytes)} in; log {Quantity.Show(mount.LogBytes)} of {Quantity.Show(mount.QuotaBytes)}"
+            + (mount.Refused > 0 ? $", {mount.Refused} writes refused for want of room" : "")
             + (mount.BlockedNow > 0 ? $", {mount.BlockedNow} WRITES WAIT FOR ROOM" : ""));
         Write(new Dictionary<string, long>(StringComparer.Ordinal)
         {
-            ["writes refused because the log was full"] = mount.Refused,
             ["writes carried but not kept in the file underneath"] = mount.Unkept,
             ["writes dropped because the log was full"] = mount.Sources.Sum(s => s.LostRecords),
         }, page);

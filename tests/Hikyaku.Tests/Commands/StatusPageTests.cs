@@ -42,8 +42,7 @@ public sealed class StatusPageTests
         Assert.Equal("""
             running   process 42, state /s
             PROBLEM   mount-m (process 43) is not running; what follows of it is from 00:00:00Z
-            mount     m at /m: 10 writes, 2 KiB in; log 1 MiB of 1 GiB
-              LOSS    writes refused because the log was full: 3
+            mount     m at /m: 10 writes, 2 KiB in; log 1 MiB of 1 GiB, 3 writes refused for want of room
               source  a.log: 10 writes, 2 KiB, 3 refused
             route     r from m to forward: 4 lines, 100 B out; 2 in flight in 1 chunks; 6 lines, 900 B queued, the oldest 2.5 s old
               LOSS    damaged: 1

@@ -5,7 +5,7 @@ namespace Hikyaku.Tests.Simulation;
 
 public sealed class SimulationTests
 {
-    private const int Seeds = 200;
+    private const int Seeds = 300;
 
     [Fact]
     public void Every_accepted_line_arrives_once_and_in_order_whatever_fails()
