@@ -26,6 +26,7 @@ internal static unsafe partial class Libc
     public const int PROT_WRITE = 2;
     public const int MAP_SHARED = 1;
     public const int POLLIN = 1;
+    public const long UTIME_NOW = 0x3fffffff;
     public const long UTIME_OMIT = 0x3ffffffe;
     public const uint STATX_WANTED = 0xfff;
 

@@ -39,7 +39,7 @@ public static unsafe class MountProcess
         var log = LogWriter.Open(storage, options.Log with { Floor = () => Floor(state, keeps), Report = options.Log.Report ?? report });
         Libc.MakeDirectory(options.StateDirectory);
         var path = Path.Combine(options.StateDirectory, "state");
-        state = MountState.TryOpen(path);
+        state = MountState.TryOpen(path, report);
         var goesOn = state is not null && (options.Incarnation == 0 ? !options.Fresh : state.Header->Incarnation == options.Incarnation);
         var doorbell = options.DoorbellPath is null || options.DoorbellFd < 0 ? null : new Doorbell(options.DoorbellPath, options.DoorbellFd);
         options.Counters.Log = log;

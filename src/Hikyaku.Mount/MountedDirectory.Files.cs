@@ -264,11 +264,9 @@ internal sealed unsafe partial class MountedDirectory
 
     private void FinishLater(ulong rawUnique, SetAttrIn args, int fd, NodeSlot* node, int error)
     {
-        var times = stackalloc Libc.TimeSpec[2];
-        Times(args, times);
         Libc.Statx file = default;
         if (error == 0)
-            error = -Underneath.SetTimes(fd, times);
+            error = -SetTimes(fd, args);
         if (error == 0)
             error = -Underneath.Stat(fd, out file);
         if (error == 0)

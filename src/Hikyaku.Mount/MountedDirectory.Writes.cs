@@ -16,8 +16,8 @@ internal sealed unsafe partial class MountedDirectory
     private readonly BlockedWrites _blocked = new();
     private readonly Queue<OpenHandle> _released = [];
 
-    // Files of up to this length fit on every file system.
-    private const ulong CommonEnd = int.MaxValue;
+    // How far ahead of a write is asked for room, so that the next ones need not ask.
+    private const ulong ReachStep = 1 << 30;
 
     // The last sequence appended, and whose record is being appended just now.
     private ulong _appended;
@@ -235,7 +235,7 @@ internal sealed unsafe partial class MountedDirectory
             var now = Libc.Now();
             // The kernel's idea of the end may be older than a write of another process that died.
             var at = (flags & Libc.O_APPEND) != 0 ? (ulong)node->Size : offset;
-            if (at + (ulong)data.Length > CommonEnd && !Reaches(handle, at + (ulong)data.Length))
+            if (at + (ulong)data.Length > handle.Reach && !Reaches(handle, at + (ulong)data.Length))
                 return Errno.EFBIG;
             Span<byte> head = stackalloc byte[WriteRecord.HeadBytes];
             WriteRecord.WriteHead(
@@ -268,8 +268,18 @@ internal sealed unsafe partial class MountedDirectory
     }
 
     // What no file underneath can hold could never be kept. Seeking tells how far it reaches, and nobody uses that position.
-    private bool Reaches(OpenHandle handle, ulong end) =>
-        end <= long.MaxValue && (!_keeps || handle.Descriptor < 0 || Libc.LSeek(handle.Descriptor, (long)end, 0) >= 0);
+    private bool Reaches(OpenHandle handle, ulong end)
+    {
+        if (end > long.MaxValue)
+            return false;
+        if (!_keeps || handle.Descriptor < 0)
+            return true;
+        var ahead = Math.Min(end + ReachStep, long.MaxValue);
+        if (Libc.LSeek(handle.Descriptor, (long)ahead, 0) < 0)
+            return Libc.LSeek(handle.Descriptor, (long)end, 0) >= 0;
+        handle.Reach = ahead;
+        return true;
+    }
 
     // Perhaps the log is full only of what is not underneath yet, and every other reader has passed it.
     private bool MakeRoom()

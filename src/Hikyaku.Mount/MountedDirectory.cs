@@ -99,10 +99,9 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
             error = DropPrivileges(fd, node);
         if (error == 0 && hasTimes && !isLater)
         {
-            var times = stackalloc Libc.TimeSpec[2];
-            Times(args, times);
-            error = Underneath.SetTimes(fd, times);
-            NoteModified(args, node);
+            error = SetTimes(fd, args);
+            if (error == 0)
+                NoteModified(args, node);
         }
         _ = Libc.Close(fd);
         if (error < 0)
@@ -259,6 +258,20 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
             (times[1].Seconds, times[1].Nanoseconds) = now;
         else if ((args.Valid & SetAttrValid.MTime) != SetAttrValid.None)
             (times[1].Seconds, times[1].Nanoseconds) = (args.MTime, args.MTimeNsec);
+    }
+
+    private static int SetTimes(int fd, in SetAttrIn args)
+    {
+        const SetAttrValid bothNow = SetAttrValid.ATimeNow | SetAttrValid.MTimeNow;
+
+        var times = stackalloc Libc.TimeSpec[2];
+        Times(args, times);
+        var error = Underneath.SetTimes(fd, times);
+        if (error != -Errno.EPERM || (args.Valid & bothNow) != bothNow)
+            return error;
+        // A time that is named is for the owner to set, and we may be none; now may be set by whoever may write.
+        times[0].Nanoseconds = times[1].Nanoseconds = Libc.UTIME_NOW;
+        return Underneath.SetTimes(fd, times);
     }
 
     private static void NoteModified(in SetAttrIn args, NodeSlot* node)

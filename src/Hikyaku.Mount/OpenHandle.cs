@@ -25,6 +25,9 @@ internal sealed unsafe class OpenHandle(uint slot, HandleSlot* state, uint nodeS
     /// <summary>A record with this handle may be in the log.</summary>
     public bool Wrote { get; set; } = state->Source != 0;
 
+    /// <summary>The length in bytes up to which the file underneath is known to be able to grow; the least of any file system at first.</summary>
+    public ulong Reach { get; set; } = int.MaxValue;
+
     public bool Readable => (State->Flags & Libc.O_ACCMODE) != Libc.O_WRONLY;
 
     /// <summary>What the kernel is told. The number's low half makes a stale one visible.</summary>

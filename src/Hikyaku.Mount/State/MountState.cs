@@ -37,25 +37,34 @@ internal sealed unsafe class MountState : IDisposable
     public HandleSlot* Handle(uint slot) => (HandleSlot*)(_start + HandlesAt) + slot;
 
     /// <summary>Opens what an earlier process left, or null if there is none of this version.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="report">For a sentence to people, if what is there is of another version.</param>
     /// <exception cref="MountException">The file cannot be opened or mapped.</exception>
-    public static MountState? TryOpen(string path)
+    public static MountState? TryOpen(string path, Action<string>? report = null)
     {
         var fd = Libc.Open(path, Libc.O_RDWR | Libc.O_CLOEXEC, 0);
         if (fd < 0)
             return Libc.Error == Fuse.Errno.ENOENT ? null : throw Failure("open", path, Libc.Error);
-        if (Libc.LSeek(fd, 0, 2) != Length)
+        ulong magic = 0;
+        var hasMagic = Libc.PRead(fd, (byte*)&magic, sizeof(ulong), 0) == sizeof(ulong) && magic != 0;
+        if (Libc.LSeek(fd, 0, 2) == Length)
+        {
+            var state = Map(fd, path);
+            if (magic == Magic && state.Header->Version == KnownVersion
+                && state.Header->NodesAllocated <= NodesMax && state.Header->HandlesAllocated <= HandlesMax)
+            {
+                state.FinishMove();
+                return state;
+            }
+            state.Dispose();
+        }
+        else
         {
             _ = Libc.Close(fd);
-            return null;
         }
-        var state = Map(fd, path);
-        if (state.Header->Magic == Magic && state.Header->Version == KnownVersion
-            && state.Header->NodesAllocated <= NodesMax && state.Header->HandlesAllocated <= HandlesMax)
-        {
-            state.FinishMove();
-            return state;
-        }
-        state.Dispose();
+        // Without it somebody died while making it, and it says nothing.
+        if (hasMagic)
+            report?.Invoke($"{path} is of another version of hikyaku, or damaged, and is dropped: unless the mount was stopped before, files that were open count as never closed, so that a last line without its newline is not carried, and what was written last may be missing in the files; it is in the log");
         return null;
     }
 
@@ -63,11 +72,11 @@ internal sealed unsafe class MountState : IDisposable
     /// <exception cref="MountException">The file cannot be made.</exception>
     public static MountState Create(string path, ulong incarnation, ulong nextHandle, ulong nextSequence)
     {
-        var making = path + ".new";
-        File.Delete(making);
-        var fd = Libc.Open(making, Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL | Libc.O_CLOEXEC, 0x180 /* 0600 */);
+        // First: on a full disk the room it takes may be all there is.
+        File.Delete(path);
+        var fd = Libc.Open(path, Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL | Libc.O_CLOEXEC, 0x180 /* 0600 */);
         if (fd < 0)
-            throw Failure("create", making, Libc.Error);
+            throw Failure("create", path, Libc.Error);
         int error;
         if (Libc.FTruncate(fd, Length) != 0)
             error = Libc.Error;
@@ -76,12 +85,11 @@ internal sealed unsafe class MountState : IDisposable
         if (error != 0)
         {
             _ = Libc.Close(fd);
-            File.Delete(making);
-            throw Failure("allocate", making, error);
+            File.Delete(path);
+            throw Failure("allocate", path, error);
         }
-        var state = Map(fd, making);
+        var state = Map(fd, path);
         state.Begin(incarnation, nextHandle, nextSequence);
-        File.Move(making, path, overwrite: true);
         return state;
     }
 

@@ -10,6 +10,7 @@ namespace Hikyaku.Mount;
 internal sealed unsafe class Underneath : IDisposable
 {
     private const int DirectoriesMax = 256;
+    private const int RemovedMax = 128;
     private const int LevelsMax = 2048;
     private const int PathOfDescriptorMax = 32;
 
@@ -63,7 +64,7 @@ internal sealed unsafe class Underneath : IDisposable
         // Only what was asked for is remembered: a deep directory does not push out all the others.
         _directories.Add(slot, _recent.AddFirst((slot, fd)));
         if (_recent.Count > DirectoriesMax)
-            Leave(_recent.Last!.Value.Slot);
+            LeaveOldest();
         return fd;
     }
 
@@ -179,6 +180,22 @@ internal sealed unsafe class Underneath : IDisposable
             _ = Libc.Close(fd);
         _recent.Clear();
         _directories.Clear();
+    }
+
+    // A removed directory is reached in no other way, so it stays; but not at the cost of those just entered.
+    private void LeaveOldest()
+    {
+        var oldest = _recent.Last!;
+        for (var passed = 0; _nodes[oldest.Value.Slot]->Parent == 0; passed++)
+        {
+            if (passed == RemovedMax)
+            {
+                oldest = _recent.Last!;
+                break;
+            }
+            oldest = oldest.Previous!;
+        }
+        Leave(oldest.Value.Slot);
     }
 
     private bool Recall(uint slot, out int fd)

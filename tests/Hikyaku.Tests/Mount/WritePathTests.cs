@@ -14,28 +14,32 @@ public sealed unsafe partial class WritePathTests : IDisposable
     private readonly LogWriter _log;
     private readonly MountState _state;
     private readonly MountedDirectory _tree;
+    private readonly Keeper _keeper;
+    private readonly string _at;
+    private readonly int _kernel;
     private readonly byte[] _reply = new byte[16 * 1024];
 
     public WritePathTests()
     {
-        var at = Directory.CreateDirectory(Path.Combine(_root, "at")).FullName;
+        _at = Directory.CreateDirectory(Path.Combine(_root, "at")).FullName;
         var ends = stackalloc int[2];
         Assert.Equal(0, socketpair(1, 5 | 0x80000, 0, ends));
         var device = FuseDevice.FromDescriptor(ends[0]);
+        _kernel = ends[1];
         var storage = new FileLogStorage(Path.Combine(_root, "log"));
         _log = LogWriter.Open(storage, new LogOptions());
         _state = MountState.Create(Path.Combine(_root, "state"), 1, 1, 1);
         var options = new MountOptions
         {
-            Name = "test", DeviceFd = ends[0], Negotiation = "", DirectoryFd = open(at, 0x200000 | 0x80000, 0), StateDirectory = _root, LogDirectory = _root, Log = new LogOptions(),
+            Name = "test", DeviceFd = ends[0], Negotiation = "", DirectoryFd = open(_at, 0x200000 | 0x80000, 0), StateDirectory = _root, LogDirectory = _root, Log = new LogOptions(),
         };
         var nodes = new NodeTable(_state);
         Assert.Equal(0, Underneath.StatTop(options.DirectoryFd, out var top));
         Assert.True(nodes.PlantRoot(top));
         var underneath = new Underneath(options.DirectoryFd, nodes);
-        var keeper = new Keeper(storage, _state, Keep.All, options.Counters, static _ => { });
+        _keeper = new Keeper(storage, _state, Keep.All, options.Counters, static _ => { });
         var committer = new Committer(device, _log, _state, TimeSpan.Zero, static () => { }, static _ => { });
-        _tree = new MountedDirectory(device, _log, _state, underneath, new HandleTable(_state, nodes), keeper, committer, null, options);
+        _tree = new MountedDirectory(device, _log, _state, underneath, new HandleTable(_state, nodes), _keeper, committer, null, options);
     }
 
     [Fact]
@@ -67,6 +71,125 @@ public sealed unsafe partial class WritePathTests : IDisposable
                 offsets.Add(write.Offset);
         }
         Assert.Equal([0ul, 5ul], offsets);
+    }
+
+    [Fact]
+    public void A_write_far_out_asks_how_far_the_file_reaches_once_and_not_each_time()
+    {
+        const ulong far = 3ul << 30;
+        var handle = Create("a.log"u8, flags: 0x41);
+        Assert.Equal(0, Dispatch(Write(handle, "x"u8, 0, flags: 1)));
+        Assert.Equal(0, PositionUnderneath("a.log"));
+        Assert.Equal(0, Dispatch(Write(handle, "x"u8, far, flags: 1)));
+        // Asking moves the descriptor's position; nothing else does.
+        var asked = PositionUnderneath("a.log");
+        Assert.True(asked > (long)far);
+        for (var i = 1ul; i < 100; i++)
+            Assert.Equal(0, Dispatch(Write(handle, "x"u8, far + (i << 20), flags: 1)));
+        Assert.Equal(asked, PositionUnderneath("a.log"));
+        Assert.Equal(0, Dispatch(Write(handle, "x"u8, (ulong)asked, flags: 1)));
+        Assert.True(PositionUnderneath("a.log") > asked);
+    }
+
+    [Fact]
+    public void A_write_that_ends_where_no_file_can_is_refused()
+    {
+        var handle = Create("a.log"u8, flags: 0x41);
+        // The longest file of the file system underneath, found by halving.
+        using var file = File.OpenHandle(Path.Combine(_at, "a.log"), FileMode.Open, FileAccess.ReadWrite);
+        var (longest, tooLong) = (0ul, 1ul << 63);
+        while (tooLong - longest > 1)
+        {
+            var middle = longest + ((tooLong - longest) / 2);
+            var error = lseek((int)file.DangerousGetHandle(), (long)middle, 0) < 0;
+            (longest, tooLong) = error ? (longest, middle) : (middle, tooLong);
+        }
+        Assert.True(longest > int.MaxValue);
+        Assert.Equal(0, Dispatch(Write(handle, "x"u8, longest - 1, flags: 1)));
+        Assert.Equal(-Errno.EFBIG, Dispatch(Write(handle, "xy"u8, longest - 1, flags: 1)));
+        Assert.Equal(-Errno.EFBIG, Dispatch(Write(handle, "x"u8, ulong.MaxValue - 1, flags: 1)));
+        Assert.Equal(0, Dispatch(Write(handle, "x"u8, longest - 1, flags: 1)));
+    }
+
+    // A mount of an ordinary user: the kernel has found out that the program may write the file, which is all that touch(1) needs.
+    [MountTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_file_of_somebody_else_that_may_be_written_may_be_touched(bool hasUnkeptContent)
+    {
+        var path = Path.Combine(_at, "theirs");
+        File.WriteAllText(path, "");
+        File.SetUnixFileMode(path, (UnixFileMode)0x1B6);
+        var old = DateTime.UnixEpoch.AddDays(1);
+        File.SetLastWriteTimeUtc(path, old);
+        _ = setfsuid(65534);
+        try
+        {
+            // Its thread is the same user.
+            _keeper.Start();
+            Assert.Equal(0, Dispatch(Request(Opcode.Lookup, KernelEnd.Name("theirs"))));
+            var node = MemoryMarshal.Read<EntryOut>(_reply.AsSpan(Unsafe.SizeOf<OutHeader>())).NodeId;
+            if (hasUnkeptContent)
+            {
+                Assert.Equal(0, Dispatch(Request(Opcode.Open, KernelEnd.Bytes(new OpenIn { Flags = 0x401 }), node)));
+                var handle = MemoryMarshal.Read<OpenOut>(_reply.AsSpan(Unsafe.SizeOf<OutHeader>())).Handle;
+                Assert.Equal(0, Dispatch(Write(handle, "x"u8)));
+            }
+            const SetAttrValid named = SetAttrValid.ATime | SetAttrValid.MTime;
+            Assert.Equal(-Errno.EPERM, SetTimes(node, new SetAttrIn { Valid = named, ATime = 5, MTime = 5 }));
+            Assert.Equal(0, SetTimes(node, new SetAttrIn { Valid = named | SetAttrValid.ATimeNow | SetAttrValid.MTimeNow }));
+        }
+        finally
+        {
+            _ = setfsuid(0);
+            _keeper.Stop();
+        }
+        Assert.NotEqual(old, File.GetLastWriteTimeUtc(path));
+    }
+
+    [Fact]
+    public void Directories_that_were_removed_can_still_be_read_by_those_in_them()
+    {
+        var removed = new List<ulong>();
+        for (var i = 0; i < 100; i++)
+        {
+            var at = 1ul;
+            Assert.Equal(0, MakeDirectory($"gone{i}", ref at));
+            removed.Add(at);
+            Assert.Equal(0, Dispatch(Request(Opcode.RmDir, KernelEnd.Name($"gone{i}"))));
+        }
+        // More than are remembered.
+        for (var i = 0; i < 300; i++)
+        {
+            var aside = 1ul;
+            Assert.Equal(0, MakeDirectory($"aside{i}", ref aside));
+            Assert.Equal(0, MakeDirectory("d", ref aside));
+        }
+        foreach (var directory in removed)
+        {
+            Assert.Equal(0, Dispatch(Request(Opcode.GetAttr, KernelEnd.Bytes(default(GetAttrIn)), directory)));
+            Assert.Equal(0, Dispatch(Request(Opcode.OpenDir, KernelEnd.Bytes(default(OpenIn)), directory)));
+        }
+    }
+
+    [Fact]
+    public void Many_removed_directories_do_not_push_out_those_in_use()
+    {
+        var removed = 0ul;
+        for (var i = 0; i < 600; i++)
+        {
+            removed = 1;
+            Assert.Equal(0, MakeDirectory("gone", ref removed));
+            Assert.Equal(0, Dispatch(Request(Opcode.RmDir, KernelEnd.Name("gone"))));
+        }
+        Assert.Equal(0, Dispatch(Request(Opcode.OpenDir, KernelEnd.Bytes(default(OpenIn)), removed)));
+        var (from, to) = (1ul, 1ul);
+        Assert.Equal(0, MakeDirectory("from", ref from));
+        Assert.Equal(0, MakeDirectory("to", ref to));
+        var inner = from;
+        Assert.Equal(0, MakeDirectory("d", ref inner));
+        Assert.Equal(0, Dispatch(Request(Opcode.Rename2, [.. KernelEnd.Bytes(new Rename2In { NewParent = to }), .. KernelEnd.Name("d"), .. KernelEnd.Name("e")], from)));
+        Assert.True(Directory.Exists(Path.Combine(_at, "to", "e")));
     }
 
     [Fact]
@@ -121,9 +244,29 @@ public sealed unsafe partial class WritePathTests : IDisposable
         System.Diagnostics.Process.Start("rm", ["-rf", _root]).WaitForExit();
     }
 
-    private ulong Create(ReadOnlySpan<byte> name)
+    private int SetTimes(ulong node, in SetAttrIn args)
     {
-        Assert.Equal(0, Dispatch(Request(Opcode.Create, [.. KernelEnd.Bytes(new CreateIn { Flags = 0x441, Mode = 0x81A4 }), .. name, 0])));
+        const int untouched = int.MaxValue;
+        MemoryMarshal.Write(_reply, new OutHeader { Error = untouched });
+        var error = Dispatch(Request(Opcode.SetAttr, KernelEnd.Bytes(args), node));
+        if (error != untouched)
+            return error;
+        // The keeper answers.
+        fixed (byte* reply = _reply)
+            Assert.True(read(_kernel, reply, (nuint)_reply.Length) > 0);
+        return MemoryMarshal.Read<OutHeader>(_reply).Error;
+    }
+
+    private long PositionUnderneath(string name)
+    {
+        var descriptor = Directory.GetFiles("/proc/self/fd").Single(fd => new FileInfo(fd).LinkTarget == Path.Combine(_at, name));
+        var line = File.ReadLines($"/proc/self/fdinfo/{Path.GetFileName(descriptor)}").Single(static line => line.StartsWith("pos:", StringComparison.Ordinal));
+        return long.Parse(line.AsSpan(4));
+    }
+
+    private ulong Create(ReadOnlySpan<byte> name, uint flags = 0x441)
+    {
+        Assert.Equal(0, Dispatch(Request(Opcode.Create, [.. KernelEnd.Bytes(new CreateIn { Flags = flags, Mode = 0x81A4 }), .. name, 0])));
         return MemoryMarshal.Read<OpenOut>(_reply.AsSpan(Unsafe.SizeOf<OutHeader>() + Unsafe.SizeOf<EntryOut>())).Handle;
     }
 
@@ -135,8 +278,8 @@ public sealed unsafe partial class WritePathTests : IDisposable
         return error;
     }
 
-    private static byte[] Write(ulong handle, ReadOnlySpan<byte> data) =>
-        Request(Opcode.Write, [.. KernelEnd.Bytes(new WriteIn { Handle = handle, Size = (uint)data.Length, Flags = 0x441 }), .. data]);
+    private static byte[] Write(ulong handle, ReadOnlySpan<byte> data, ulong offset = 0, uint flags = 0x441) =>
+        Request(Opcode.Write, [.. KernelEnd.Bytes(new WriteIn { Handle = handle, Offset = offset, Size = (uint)data.Length, Flags = flags }), .. data]);
 
     private static byte[] Request(Opcode opcode, byte[] body, ulong node = 1) =>
         [.. KernelEnd.Bytes(new InHeader { Length = (uint)(40 + body.Length), Opcode = opcode, Unique = 2 + (ulong)opcode, NodeId = node }), .. body];
@@ -149,6 +292,16 @@ public sealed unsafe partial class WritePathTests : IDisposable
 
     [LibraryImport("libc")]
     private static partial int socketpair(int domain, int type, int protocol, int* ends);
+
+    [LibraryImport("libc")]
+    private static partial nint read(int fd, byte* buffer, nuint count);
+
+    [LibraryImport("libc")]
+    private static partial long lseek(int fd, long offset, int whence);
+
+    // Of the calling thread only.
+    [LibraryImport("libc")]
+    private static partial int setfsuid(uint user);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int open(string path, int flags, int mode);
