@@ -41,8 +41,8 @@ public sealed class BackPressureTests(ITestOutputHelper output)
             street.Agent.WaitForChild(Street.MountChild, notPid: child);
             Eventually.Is(() => isFull(street), "a full log at the successor", scene.Report);
             street.StartCollector();
-            var arrived = Length(street.Output);
-            Eventually.Is(() => Length(street.Output) > arrived + (6 << 20), "writers go on by themselves", scene.Report, TimeSpan.FromSeconds(90));
+            var arrived = FileLength.Of(street.Output);
+            Eventually.Is(() => FileLength.Of(street.Output) > arrived + (6 << 20), "writers go on by themselves", scene.Report, TimeSpan.FromSeconds(90));
             Assert.Equal(0, street.Collector.Stop());
         }
         street.StartCollector();
@@ -51,7 +51,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
         var accepted = writers.Read();
         Assert.All(accepted, a => Assert.Equal("none", a.Error));
         check(accepted);
-        Eventually.Is(() => Length(street.Output) >= accepted.Sum(a => a.Bytes), "all bytes", scene.Report, TimeSpan.FromSeconds(90));
+        Eventually.Is(() => FileLength.Of(street.Output) >= accepted.Sum(a => a.Bytes), "all bytes", scene.Report, TimeSpan.FromSeconds(90));
         Writers.AssertArrived(scene, [writers], [street.Output]);
         street.AssertFreshLineArrives();
         street.CloseCleanly();
@@ -125,7 +125,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
         for (var i = 0; i < interrupted.Count; i++)
             AssertFilled(scene, $"{folder}/interrupted{i}.log", interrupted[i].Accepted);
         foreach (var file in (string[])[$"{folder}/terminated.log", $"{folder}/killed.log"])
-            AssertFilled(scene, file, Length(file) / 4096 * 4096);
+            AssertFilled(scene, file, FileLength.Of(file) / 4096 * 4096);
         Assert.False(Directory.Exists($"{folder}/d"));
         Eventually.Is(() => Waiting(street) is 0, "nobody waits", scene.Report);
         street.CloseCleanly();
@@ -164,7 +164,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
         street.StartCollector();
         street.AssertFreshLineArrives();
         scene.ShellOk($"sed -i '/^fresh /d' {street.Output}");
-        var verdict = Judge(scene, result, street.Output);
+        var verdict = Load.Verdict(scene, result, street.Output);
         Assert.True(verdict is { Twice: 0, Reordered: 0, Damaged: 0 }, $"{verdict}");
         var lost = verdict.Lost;
         Assert.True(lost > 0);
@@ -195,7 +195,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
         street.AssertFreshLineArrives();
 
         scene.ShellOk($"sed -i '/^fresh /d' {street.Output}");
-        var verdict = Judge(scene, result, street.Output);
+        var verdict = Load.Verdict(scene, result, street.Output);
         Assert.True(verdict is { Twice: 0, Reordered: 0, Damaged: 0 }, $"{verdict}");
         // What a reader had before it in the moment of the drop has arrived although it is counted.
         Eventually.Is(() => Lost(street).Sum(s => s.Records) >= verdict.Lost && Reported(street) >= verdict.Lost, $"a report of {verdict.Lost} lost lines",
@@ -212,7 +212,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
         var street = new Street(scene, receiveLines: "quota: 8MiB\n  when_full: drop_oldest", output: Path.Join(disk.Path, "out.log")).Open();
         street.Echo("the file is there");
         street.WaitForLine("the file is there");
-        disk.Fill();
+        Assert.True(disk.Fill());
         var result = Load.Start(scene, street.MountPoint, writers: 2, bytes: 1024, lines: 20_000).Wait();
         Assert.True(result.Failed is 0, result.Errors);
         // It takes everything, for it makes room by dropping.
@@ -222,7 +222,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
 
         street.AssertFreshLineArrives();
         scene.ShellOk($"sed -i '/^fresh /d; /^the file is there/d' {street.Output}");
-        var verdict = Judge(scene, result, street.Output);
+        var verdict = Load.Verdict(scene, result, street.Output);
         Assert.True(verdict is { Twice: 0, Reordered: 0, Damaged: 0, Lost: > 0 }, $"{verdict}");
         Eventually.Is(() => Regex.Match(scene.RunHikyaku("status", "-c", street.CollectorFile).Output, @"receive .*\n  LOSS +dropped[^:]*: (\d+)") is { Success: true } said
             && long.Parse(said.Groups[1].Value, CultureInfo.InvariantCulture) >= verdict.Lost, $"a report of {verdict.Lost} lost lines", () => scene.RunHikyaku("status", "-c", street.CollectorFile).Output + scene.Report());
@@ -261,7 +261,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
         var result = Load.Start(scene, street.MountPoint, writers: 2, bytes: 4096).Wait();
         Assert.Equal("{\"ENOSPC\":2}", result.Errors);
         Assert.Equal(0, street.Agent.Stop());
-        disk.Fill();
+        Assert.True(disk.Fill());
 
         street.StartAgent();
         street.StartCollector();
@@ -283,7 +283,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
         foreach (var end in (Func<int>[])[() => street.Collector.Stop(), () => { street.Collector.Kill(); return 0; }])
         {
             Assert.Equal(0, end());
-            disk.Fill();
+            Assert.True(disk.Fill());
             street.StartCollector();
             var load = Load.Start(scene, street.MountPoint, writers: 2, bytes: 4096, lines: 5000);
             var result = load.Wait();
@@ -329,7 +329,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
         Eventually.Is(() => Mounts.IsMounted(mount), "the mount", scene.Report);
         var steady = Load.Start(scene, $"{mount}/steady", writers: 2, bytes: LineBytes, rate: 500);
         string[] steadyNear = [scene["near/steady/w0.log"], scene["near/steady/w1.log"]], steadyFar = [scene["far/steady/w0.log"], scene["far/steady/w1.log"]];
-        Eventually.Is(() => Size(steadyNear) > 1 << 20 && Size(steadyFar) > 1 << 20, "lines at both", scene.Report);
+        Eventually.Is(() => FileLength.Of(steadyNear) > 1 << 20 && FileLength.Of(steadyFar) > 1 << 20, "lines at both", scene.Report);
         var before = MedianLatency();
 
         Assert.Equal(0, farCollector.Stop());
@@ -341,13 +341,15 @@ public sealed class BackPressureTests(ITestOutputHelper output)
 
         output.WriteLine($"memory of mount and transfer (private, all) with a small backlog {Show(small)}, with {BacklogMiB} MiB {Show(large)}");
         output.WriteLine($"median latency of the other receiver before {before.TotalMilliseconds:F2} ms, during {during.TotalMilliseconds:F2} ms");
+        var arrived = FileLength.Of(steadyNear);
+        Eventually.Is(() => FileLength.Of(steadyNear) > arrived + (1 << 20), "lines go on arriving at the other receiver", scene.Report);
+        Assert.All(steadyFar, f => Assert.True(FileLength.Of(f) < FileLength.Of(steadyNear)));
         for (var i = 0; i < small.Length; i++)
         {
-            Assert.True(large[i].Private < small[i].Private + (24 << 20), $"private memory grew from {Show(small)} to {Show(large)}");
+            Assert.True(large[i].Private < small[i].Private + (BacklogMiB << 18), $"private memory grew from {Show(small)} to {Show(large)}");
             // A reader and a writer map a segment of 32 MiB each; the kernel takes these pages back whenever it wants.
-            Assert.True(large[i].All < small[i].All + (128 << 20), $"memory grew from {Show(small)} to {Show(large)}");
+            Assert.True(large[i].All < small[i].All + (BacklogMiB << 20), $"memory grew from {Show(small)} to {Show(large)}");
         }
-        Assert.True(during < before * 10 + TimeSpan.FromMilliseconds(20), $"median latency {before} before and {during} during the outage");
 
         var back = Stopwatch.StartNew();
         farCollector = Collector("far", far);
@@ -373,17 +375,6 @@ public sealed class BackPressureTests(ITestOutputHelper output)
         (long Private, long All)[] Memory() => [Resident(agent.WaitForChild(Street.MountChild)), Resident(agent.WaitForChild(Street.TransferChild))];
     }
 
-    private static Verdict Judge(Scene scene, LoadResult result, string file)
-    {
-        var judge = scene.Start(Checkout.Load, "check", "--expect", result.File, "--file", file);
-        judge.WaitForExit();
-        using var json = JsonDocument.Parse(judge.Output);
-        long Of(string what) => json.RootElement.GetProperty(what).GetInt64();
-        return new Verdict(Of("lines"), Of("lost"), Of("twice"), Of("reordered"), Of("damaged"));
-    }
-
-    private sealed record Verdict(long Lines, long Lost, long Twice, long Reordered, long Damaged);
-
     private static string Show((long Private, long All)[] memory) => string.Join(" + ", memory.Select(m => $"{m.Private >> 20}/{m.All >> 20} MiB"));
 
     // In bytes: what nobody else has, and with what is mapped from files.
@@ -405,7 +396,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
     // What 'chaos fill' writes are lines of 64 bytes; the last one may have been cut, and has got its end from the close.
     private static void AssertFilled(Scene scene, string file, long accepted)
     {
-        Eventually.Is(() => Length(file) >= accepted, $"{accepted} bytes in {file}", () => $"There are {Length(file)}.\n{scene.Report()}");
+        Eventually.Is(() => FileLength.Of(file) >= accepted, $"{accepted} bytes in {file}", () => $"There are {FileLength.Of(file)}.\n{scene.Report()}");
         if (accepted is 0)
             return;
         var arrived = File.ReadAllBytes(file);
@@ -441,8 +432,4 @@ public sealed class BackPressureTests(ITestOutputHelper output)
             return null;
         }
     }
-
-    private static long Length(string file) => File.Exists(file) ? new FileInfo(file).Length : 0;
-
-    private static long Size(IEnumerable<string> files) => files.Sum(Length);
 }

@@ -156,15 +156,15 @@ public sealed class BadInputTests
     public void A_full_disk_refuses_writes_until_there_is_room()
     {
         using var scene = new Scene();
-        var disk = SmallDisk(scene, "disk");
-        var street = new Street(scene, agentState: Path.Join(disk, "state"));
+        var disk = new SmallDisk(scene, "disk", 120 << 20);
+        var street = new Street(scene, agentState: Path.Join(disk.Path, "state"));
         street.StartAgent();
-        scene.ShellOk($"head -c 60M /dev/zero > {disk}/filler");
+        scene.ShellOk($"head -c 60M /dev/zero > {disk.Path}/filler");
 
         var result = Load.Start(scene, street.MountPoint, writers: 2, bytes: 4096).Wait();
         Assert.Equal("{\"ENOSPC\":2}", result.Errors);
         Assert.NotEqual(0, scene.Shell($"echo refused >> {street.MountPoint}/access.log").ExitCode);
-        File.Delete(Path.Join(disk, "filler"));
+        File.Delete(Path.Join(disk.Path, "filler"));
         Eventually.Is(() => scene.Shell($"echo accepted again >> {street.MountPoint}/access.log").ExitCode is 0, "room again", scene.Report);
 
         street.StartCollector();
@@ -180,13 +180,13 @@ public sealed class BadInputTests
     public void A_full_disk_empties_itself_once_the_collector_is_there()
     {
         using var scene = new Scene();
-        var disk = SmallDisk(scene, "disk");
-        var street = new Street(scene, agentState: Path.Join(disk, "state"));
+        var disk = new SmallDisk(scene, "disk", 120 << 20);
+        var street = new Street(scene, agentState: Path.Join(disk.Path, "state"));
         street.StartAgent();
         var result = Load.Start(scene, street.MountPoint, writers: 2, bytes: 4096).Wait();
         Assert.Equal("{\"ENOSPC\":2}", result.Errors);
         // Not one byte is left, not even for the cursors.
-        Assert.NotEqual(0, scene.Shell($"cat /dev/zero > {disk}/filler").ExitCode);
+        Assert.NotEqual(0, scene.Shell($"cat /dev/zero > {disk.Path}/filler").ExitCode);
 
         street.StartCollector();
 
@@ -200,14 +200,14 @@ public sealed class BadInputTests
     public void A_collector_whose_disk_is_full_goes_on_when_there_is_room()
     {
         using var scene = new Scene();
-        var disk = SmallDisk(scene, "disk");
-        scene.ShellOk($"head -c 115M /dev/zero > {disk}/filler");
-        var street = new Street(scene, output: Path.Join(disk, "out.log")).Open();
+        var disk = new SmallDisk(scene, "disk", 120 << 20);
+        scene.ShellOk($"head -c 115M /dev/zero > {disk.Path}/filler");
+        var street = new Street(scene, output: Path.Join(disk.Path, "out.log")).Open();
         var result = Load.Start(scene, street.MountPoint, writers: 2, bytes: 4096, lines: 2000).Wait();
         Assert.Equal(0, result.Failed);
         street.Collector.WaitUntilSaid("No space left on device");
 
-        File.Delete(Path.Join(disk, "filler"));
+        File.Delete(Path.Join(disk.Path, "filler"));
 
         Load.AssertArrived(scene, result, street.Output);
         street.AssertFreshLineArrives();
@@ -322,24 +322,5 @@ public sealed class BadInputTests
         Assert.DoesNotContain("   at ", command.Said, StringComparison.Ordinal);
     }
 
-    private static string SmallDisk(Scene scene, string name)
-    {
-        scene.ShellOk($"mount -t tmpfs -o size=120m small {scene.MakeFolder(name)}");
-        return scene[name];
-    }
-
-    private static long SizeUnder(string folder) => Directory.Exists(folder) ? new DirectoryInfo(folder).EnumerateFiles().Sum(SizeOf) : 0;
-
-    // A log renames and deletes its segments while one looks.
-    private static long SizeOf(FileInfo file)
-    {
-        try
-        {
-            return file.Length;
-        }
-        catch (FileNotFoundException)
-        {
-            return 0;
-        }
-    }
+    private static long SizeUnder(string folder) => Directory.Exists(folder) ? FileLength.Of(Directory.GetFiles(folder)) : 0;
 }

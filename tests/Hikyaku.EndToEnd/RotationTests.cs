@@ -108,12 +108,13 @@ public sealed class RotationTests(ITestOutputHelper output)
             }
             """);
         File.SetUnixFileMode(configuration, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        return RotateUnderLoad(street, "true", $"export TOLD=$told; logrotate -f -s {scene["logrotate.state"]} {configuration}");
+        return RotateUnderLoad(street, "true", $"export TOLD=$told; /usr/sbin/logrotate -f -s {scene["logrotate.state"]} {configuration}", renames: !how.Contains("copytruncate"));
     }
 
     /// <param name="eachFile">Shell text for each file <c>$f</c> of the <c>$n</c>th rotation.</param>
     /// <param name="afterwards">Shell text after all files.</param>
-    private (LoadResult Told, LoadResult Untold) RotateUnderLoad(Street street, string eachFile, string afterwards = "kill -USR1 $told")
+    /// <param name="renames">Whether the told writers must have opened a file anew before the next rotation finds lines in it.</param>
+    private (LoadResult Told, LoadResult Untold) RotateUnderLoad(Street street, string eachFile, string afterwards = "kill -USR1 $told", bool renames = true)
     {
         var scene = street.Scene;
         Load Start(string folder) =>
@@ -139,7 +140,8 @@ public sealed class RotationTests(ITestOutputHelper output)
 
         output.WriteLine($"{told.Lines + untold.Lines} lines, {told.LinesPerSecond + untold.LinesPerSecond:F0} a second, longest write {Max(told.Longest, untold.Longest).TotalMilliseconds:F0} ms");
         Assert.True(told.Failed + untold.Failed is 0, $"failed writes: {told.Errors} {untold.Errors}\n{scene.Report()}");
-        Assert.Equal(WritersOfAKind * Rotations, told.Reopened);
+        // Without it, one signal may come before another has been looked at, and they are one.
+        Assert.InRange(told.Reopened, renames ? WritersOfAKind * Rotations : 1, WritersOfAKind * Rotations);
         Assert.Equal(0, untold.Reopened);
         return (told, untold);
     }
@@ -153,7 +155,7 @@ public sealed class RotationTests(ITestOutputHelper output)
     }
 
     private static void AssertKept(Street street, LoadResult load, string folder, int generations, Func<int, string> ending) =>
-        Assert.Equal(default, Load.Verdict(street.Scene, load, Generations(street, folder, generations, ending)));
+        Assert.Equal(new LoadVerdict(load.Lines, 0, 0, 0, 0), Load.Verdict(street.Scene, load, Generations(street, folder, generations, ending)));
 
     // The files of each writer, the oldest first.
     private static string[] Generations(Street street, string folder, int generations, Func<int, string> ending) =>

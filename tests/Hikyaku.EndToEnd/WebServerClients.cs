@@ -18,6 +18,7 @@ internal sealed class WebServerClients : IDisposable
     private readonly List<Connection> _connections = [];
     private readonly List<Thread> _threads = [];
     private volatile bool _enough;
+    private Exception? _failure;
 
     public WebServerClients(int port, int clients)
     {
@@ -30,14 +31,19 @@ internal sealed class WebServerClients : IDisposable
         }
     }
 
-    /// <summary>Waits for the answers to what has been sent, and sends no more.</summary>
+    /// <summary>Waits for the answers to what has been sent, and sends no more. Throws if a client was answered something else.</summary>
     public void Stop()
+    {
+        Dispose();
+        if (_failure is not null)
+            throw new InvalidOperationException("A client has failed.", _failure);
+    }
+
+    public void Dispose()
     {
         _enough = true;
         _threads.ForEach(static t => t.Join());
     }
-
-    public void Dispose() => Stop();
 
     /// <summary>What has been answered, in requests. After <see cref="Stop"/>.</summary>
     public long Answered => _connections.Sum(static c => (long)c.Answered);
@@ -84,7 +90,14 @@ internal sealed class WebServerClients : IDisposable
             }
             catch (SocketException)
             {
-                // A server that starts anew closes connections: the next one goes on.
+                // A server that starts anew closes connections: the next one goes on, and is not asked for too soon.
+                Thread.Sleep(10);
+            }
+            catch (Exception e)
+            {
+                // Nobody would catch it on this thread, and the whole run would end.
+                Interlocked.CompareExchange(ref _failure, e, null);
+                return;
             }
         }
     }

@@ -12,7 +12,7 @@ internal sealed class PeerProgram
 
     private PeerProgram(string root, string program) => (_root, _program) = (root, program);
 
-    /// <summary>The directory of its modules, where <paramref name="paths"/> is below /usr/lib; MACHINE stands for the kind of machine.</summary>
+    /// <summary>The directory of its modules, where <paramref name="path"/> is below /usr/lib; MACHINE stands for the kind of machine.</summary>
     public string Library(string path) => Path.Combine(_root, "usr/lib", path.Replace("MACHINE", Machine, StringComparison.Ordinal));
 
     /// <summary>Null, and says what to do, where it is missing.</summary>

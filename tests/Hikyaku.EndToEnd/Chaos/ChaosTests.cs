@@ -83,7 +83,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
         (string Name, Func<string[]> Files)[] places = [("the relay", () => [arrivedAtRelay]), ("one", () => [arrivedAtOne]), ("two", () => Files(arrivedAtTwo))];
         foreach (var (name, files) in places)
         {
-            Eventually.Is(() => Size(files()) >= bytes, $"{bytes} bytes at {name}", () => $"There are {Size(files())}.\n{Story()}\n{string.Join('\n', hosts.Select(h => h.Complaints(out _)))}", Patience);
+            Eventually.Is(() => FileLength.Of(files()) >= bytes, $"{bytes} bytes at {name}", () => $"There are {FileLength.Of(files())}.\n{Story()}\n{string.Join('\n', hosts.Select(h => h.Complaints(out _)))}", Patience);
             output.WriteLine($"everything was at {name} {waiting.Elapsed.TotalSeconds:F1} s after the last fault");
         }
         foreach (var (_, files) in places)
@@ -138,8 +138,6 @@ public sealed class ChaosTests(ITestOutputHelper output)
     }
 
     private static string[] Files(string folder) => Directory.GetFiles(folder, "*", SearchOption.AllDirectories);
-
-    private static long Size(string[] files) => files.Sum(f => File.Exists(f) ? new FileInfo(f).Length : 0);
 
     private static int Number(string variable, int otherwise) =>
         int.TryParse(Environment.GetEnvironmentVariable(variable), CultureInfo.InvariantCulture, out var given) ? given : otherwise;

@@ -67,9 +67,9 @@ internal sealed class Faults(int seed, Network network, Host sender, Host[] othe
                 Kills++;
                 break;
             case < 14: Stop(target); break;
-            case < 16: Last($"cable of {target.Name}", "cut", () => network.Cut(target.Name), () => network.Restore(target.Name), () => Cuts++); break;
-            case < 17: Last($"cable of {target.Name}", "silence", () => network.Silence(target.Name), () => network.Unsilence(target.Name), () => Cuts++); break;
-            case < 18: Last($"quality of {target.Name}", "disturb", () => network.Disturb(target.Name), () => network.Undisturb(target.Name), () => Disturbances++); break;
+            case < 16: Last($"cable of {target.Name}", "cut", () => { network.Cut(target.Name); return true; }, () => network.Restore(target.Name), () => Cuts++); break;
+            case < 17: Last($"cable of {target.Name}", "silence", () => { network.Silence(target.Name); return true; }, () => network.Unsilence(target.Name), () => Cuts++); break;
+            case < 18: Last($"quality of {target.Name}", "disturb", () => { network.Disturb(target.Name); return true; }, () => network.Undisturb(target.Name), () => Disturbances++); break;
             default:
                 var disk = disks[_random.Next(disks.Length)];
                 Last(disk.Path, "fill", disk.Fill, disk.Free, () => Fills++);
@@ -99,7 +99,7 @@ internal sealed class Faults(int seed, Network network, Host sender, Host[] othe
         var pid = host == sender ? _random.Next(3) switch { 0 => sender.Run.Child(Street.MountChild), 1 => sender.Run.Child(Street.TransferChild), _ => sender.Run.Pid } : host.Run.Pid;
         if (pid is 0)
             return;
-        Last($"process {pid}", $"stop {host.Name}", () => _ = Libc.Kill(pid, SIGSTOP), () =>
+        Last($"process {pid}", $"stop {host.Name}", () => Libc.Kill(pid, SIGSTOP) is 0, () =>
         {
             // Killed meanwhile, the number may be somebody else's by now.
             if (ProcessTable.CommandLine(pid).Contains(host.Name + "/state", StringComparison.Ordinal) || pid == host.Run.Pid)
@@ -107,13 +107,17 @@ internal sealed class Faults(int seed, Network network, Host sender, Host[] othe
         }, () => Stops++);
     }
 
-    private void Last(string subject, string what, Action begin, Action undo, Action count)
+    private void Last(string subject, string what, Func<bool> begin, Action undo, Action count)
     {
         if (_lasting.Count >= LastingMax || _lasting.Exists(f => f.Subject == subject))
             return;
         var time = TimeSpan.FromMilliseconds(_random.Next(500, 3000));
         Note($"{what}: {subject}, {time.TotalSeconds:F1} s");
-        begin();
+        if (!begin())
+        {
+            Note("in vain");
+            return;
+        }
         count();
         _lasting.Add((_watch.Elapsed + time, subject, undo));
     }

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Globalization;
+using Hikyaku.EndToEnd.Stage;
 
 namespace Hikyaku.EndToEnd.Chaos;
 
@@ -8,12 +10,15 @@ namespace Hikyaku.EndToEnd.Chaos;
 /// </summary>
 internal sealed class Network : IDisposable
 {
-    // Three hexadecimal digits of chance: the names of cables are short.
-    private readonly string _name = $"hk{Environment.ProcessId:x}{Random.Shared.Next(0x1000):x3}";
+    private const string NamesBegin = "hikyaku-test-";
+    private const string Namespaces = "/run/netns";
+
+    private readonly string _name = $"{NamesBegin}{Environment.ProcessId}-{Random.Shared.Next(0x1000):x3}";
     private readonly List<string> _hosts = [];
 
     public Network(params string[] hosts)
     {
+        RemoveThoseOfTheDead();
         try
         {
             Add(Switch);
@@ -43,7 +48,7 @@ internal sealed class Network : IDisposable
     public string Address(string host) => $"10.99.0.{_hosts.IndexOf(host) + 1}";
 
     /// <summary>The words before a command line that run it on this host; the process keeps its id.</summary>
-    public string[] Enter(string host) => ["nsenter", $"--net=/run/netns/{NamespaceOf(host)}", "--"];
+    public string[] Enter(string host) => ["nsenter", $"--net={Namespaces}/{NamespaceOf(host)}", "--"];
 
     /// <summary>Pulls a host's cable; it notices.</summary>
     public void Cut(string host) => Ip($"-n {Switch} link set {host} down");
@@ -74,6 +79,16 @@ internal sealed class Network : IDisposable
     private string Switch => _name;
 
     private string NamespaceOf(string host) => $"{_name}-{host}";
+
+    // A run that was killed leaves its namespaces behind.
+    private static void RemoveThoseOfTheDead()
+    {
+        if (!Directory.Exists(Namespaces))
+            return;
+        foreach (var space in Directory.GetFiles(Namespaces, NamesBegin + "*").Select(f => Path.GetFileName(f)))
+            if (int.TryParse(space.Split('-')[2], CultureInfo.InvariantCulture, out var pid) && !ProcessTable.IsAlive(pid))
+                TryRun("ip", $"netns del {space}", out _);
+    }
 
     private static string Add(string space)
     {

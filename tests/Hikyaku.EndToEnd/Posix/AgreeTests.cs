@@ -28,7 +28,6 @@ public sealed class AgreeTests(ITestOutputHelper output)
     private void Agree(int seed, int steps, Kills? kills)
     {
         using var scene = new Scene(300);
-        var agree = Programs.Build(scene, "agree.c");
         // Nobody takes the lines, so everything stays in the log.
         var street = new Street(scene, "quota: 4 GiB");
         street.StartAgent();
@@ -36,7 +35,7 @@ public sealed class AgreeTests(ITestOutputHelper output)
         Directory.CreateDirectory(folder);
         output.WriteLine($"seed {seed}, kills from seed {kills?.Seed}");
 
-        var command = scene.Start(agree, folder, scene.MakeFolder("plain"), Text(seed), Text(steps), scene["written"]);
+        var command = scene.Start(Checkout.Agree, folder, scene.MakeFolder("plain"), Text(seed), Text(steps), scene["written"]);
         var killed = 0;
         while (kills is not null && killed < 2 * Kills.Count && !command.HasExited)
         {

@@ -37,13 +37,11 @@ public sealed class PosixTests
     private static void Compare(int user)
     {
         using var scene = new Scene();
-        // The ordinary user has to get there.
-        var cases = Programs.Build(scene, "cases.c");
         var street = new Street(scene).Open();
         var child = street.Agent.WaitForChild(Street.MountChild);
-        var plain = Run(scene, cases, scene.MakeFolder("plain"), user);
+        var plain = Run(scene, scene.MakeFolder("plain"), user);
         Directory.CreateDirectory(Path.Join(street.MountPoint, "mounted"));
-        var mounted = Run(scene, cases, Path.Join(street.MountPoint, "mounted"), user);
+        var mounted = Run(scene, Path.Join(street.MountPoint, "mounted"), user);
 
         Assert.True(plain.Count > 60, scene.Report());
         Assert.Equal(plain.Keys.Order(StringComparer.Ordinal), mounted.Keys.Order(StringComparer.Ordinal));
@@ -63,9 +61,9 @@ public sealed class PosixTests
         Assert.Equal("fresh.log", scene.ShellOk($"ls -A {street.MountPoint}"));
     }
 
-    private static Dictionary<string, string> Run(Scene scene, string cases, string folder, int user)
+    private static Dictionary<string, string> Run(Scene scene, string folder, int user)
     {
-        var command = scene.Start(cases, folder, user.ToString(CultureInfo.InvariantCulture));
+        var command = scene.Start(Checkout.Cases, folder, user.ToString(CultureInfo.InvariantCulture));
         command.WaitForExit();
         Assert.True(command.ExitCode is 0, scene.Report());
         return command.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).ToDictionary(l => l[..l.IndexOf(':', StringComparison.Ordinal)], StringComparer.Ordinal);

@@ -11,6 +11,8 @@ internal static class Checkout
     private static readonly Lazy<string> BuiltProgram = new(BuildProgram);
     private static readonly Lazy<string> BuiltLoad = new(() => Compile("bench/compare/load.c"));
     private static readonly Lazy<string> BuiltChaos = new(() => Compile("tests/Hikyaku.EndToEnd/Chaos/chaos.c"));
+    private static readonly Lazy<string> BuiltAgree = new(() => Compile("tests/Hikyaku.EndToEnd/Posix/agree.c"));
+    private static readonly Lazy<string> BuiltCases = new(() => Compile("tests/Hikyaku.EndToEnd/Posix/cases.c"));
 
     public static string Root { get; } = FindRoot();
 
@@ -22,6 +24,12 @@ internal static class Checkout
 
     /// <summary>Chaos/chaos.c, compiled.</summary>
     public static string Chaos => BuiltChaos.Value;
+
+    /// <summary>Posix/agree.c, compiled.</summary>
+    public static string Agree => BuiltAgree.Value;
+
+    /// <summary>Posix/cases.c, compiled.</summary>
+    public static string Cases => BuiltCases.Value;
 
     private static string FindRoot()
     {

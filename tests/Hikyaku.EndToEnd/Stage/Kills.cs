@@ -28,12 +28,10 @@ internal sealed class Kills
     /// <summary>Waits until new lines have arrived: the street works again.</summary>
     public static void WaitUntilLinesMove(Street street, int bytes = 4096, Command? writer = null)
     {
-        var before = Length(street.Output);
-        Eventually.Is(() => writer is { HasExited: true } || Length(street.Output) >= before + bytes, "lines arrive again after a kill", street.Scene.Report);
+        var before = FileLength.Of(street.Output);
+        Eventually.Is(() => writer is { HasExited: true } || FileLength.Of(street.Output) >= before + bytes, "lines arrive again after a kill", street.Scene.Report);
         Assert.False(writer is { HasExited: true }, street.Scene.Report());
     }
-
-    private static long Length(string path) => File.Exists(path) ? new FileInfo(path).Length : 0;
 
     private static int Number(string variable, int otherwise) =>
         int.TryParse(Environment.GetEnvironmentVariable(variable), CultureInfo.InvariantCulture, out var given) ? given : otherwise;

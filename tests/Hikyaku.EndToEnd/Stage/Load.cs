@@ -50,8 +50,8 @@ internal sealed class Load
     /// <summary>Waits until all that was accepted has arrived, and asserts that it is that and nothing else, each line once and in order.</summary>
     public static void AssertArrived(Scene scene, LoadResult result, params string[] files)
     {
-        Eventually.Is(() => Size(files) >= result.Bytes, $"{result.Bytes} bytes in {string.Join(' ', files)}",
-            () => $"There are {Size(files)}.\n{Judge(scene, result, files).Output}{scene.Report()}", TimeSpan.FromSeconds(60));
+        Eventually.Is(() => FileLength.Of(files) >= result.Bytes, $"{result.Bytes} bytes in {string.Join(' ', files)}",
+            () => $"There are {FileLength.Of(files)}.\n{Judge(scene, result, files).Output}{scene.Report()}", TimeSpan.FromSeconds(60));
         // A line whose write failed may arrive as well and stand before the last ones: then there are bytes enough, but not all.
         var judge = Judge(scene, result, files);
         for (var i = 0; judge.ExitCode != 0 && result.Failed > 0 && i < 20; i++)
@@ -62,14 +62,12 @@ internal sealed class Load
         Assert.True(judge.ExitCode == 0, $"{judge.Said}\n{scene.Report()}");
     }
 
-    private static long Size(string[] files) => files.Sum(f => File.Exists(f) ? new FileInfo(f).Length : 0);
-
     /// <summary>Compares files, the older of a writer before the newer, with what was written; for those who want more than all or nothing.</summary>
     public static LoadVerdict Verdict(Scene scene, LoadResult result, params string[] files)
     {
         using var json = JsonDocument.Parse(Judge(scene, result, files).Output);
         long Count(string name) => json.RootElement.GetProperty(name).GetInt64();
-        return new LoadVerdict(Count("lost"), Count("twice"), Count("reordered"), Count("damaged"));
+        return new LoadVerdict(Count("lines"), Count("lost"), Count("twice"), Count("reordered"), Count("damaged"));
     }
 
     private static Command Judge(Scene scene, LoadResult result, string[] files)
@@ -90,4 +88,5 @@ internal sealed class Load
 internal sealed record LoadResult(string File, long Lines, long Bytes, long Failed, long Reopened, TimeSpan Longest, double LinesPerSecond, string Errors);
 
 /// <summary>What the judge says, in lines.</summary>
-internal readonly record struct LoadVerdict(long Lost, long Twice, long Reordered, long Damaged);
+/// <param name="Lines">In the files.</param>
+internal readonly record struct LoadVerdict(long Lines, long Lost, long Twice, long Reordered, long Damaged);

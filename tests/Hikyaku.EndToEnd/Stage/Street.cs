@@ -12,9 +12,6 @@ internal sealed class Street
     /// <summary>What is in the command line of the process that reads the log.</summary>
     public const string TransferChild = "serve-transfer";
 
-    private readonly string _agentFile;
-    private readonly string _collectorFile;
-
     /// <param name="mountLines">Further keys of the mount, such as "when_full: block".</param>
     /// <param name="routeLines">Further keys of the agent's route, such as "match: '*.log'".</param>
     public Street(Scene scene, string mountLines = "", string receiveLines = "", string? agentState = null, string? output = null, string routeLines = "")
@@ -25,7 +22,7 @@ internal sealed class Street
         Output = output ?? scene["out.log"];
         AgentState = agentState ?? scene["agent-state"];
         CollectorState = scene["collector-state"];
-        _agentFile = scene.Write("agent.yaml", $"""
+        AgentFile = scene.Write("agent.yaml", $"""
             state: {AgentState}
             host: agent.example.com
             mounts:
@@ -39,7 +36,7 @@ internal sealed class Street
                 to:
                   forward: {"{"} servers: ["127.0.0.1:{Port}"] {"}"}
             """);
-        _collectorFile = scene.Write("collector.yaml", $"""
+        CollectorFile = scene.Write("collector.yaml", $"""
             state: {CollectorState}
             receive:
               forward:
@@ -59,8 +56,8 @@ internal sealed class Street
     public string AgentState { get; }
     public string CollectorState { get; }
     public string AgentLog => Path.Join(AgentState, "logs/logs");
-    public string AgentFile => _agentFile;
-    public string CollectorFile => _collectorFile;
+    public string AgentFile { get; }
+    public string CollectorFile { get; }
     public Command Agent { get; private set; } = null!;
     public Command Collector { get; private set; } = null!;
 
@@ -73,7 +70,7 @@ internal sealed class Street
 
     public Command StartCollector()
     {
-        Collector = Scene.Hikyaku("run", "-c", _collectorFile);
+        Collector = Scene.Hikyaku("run", "-c", CollectorFile);
         Eventually.Is(() => Collector.HasExited || IsListening(Port), $"a listener on {Port}", Scene.Report);
         Assert.False(Collector.HasExited, Scene.Report());
         return Collector;
@@ -81,7 +78,7 @@ internal sealed class Street
 
     public Command StartAgent()
     {
-        Agent = Scene.Hikyaku("run", "-c", _agentFile);
+        Agent = Scene.Hikyaku("run", "-c", AgentFile);
         Eventually.Is(() => Agent.HasExited || Mounts.IsMounted(MountPoint), $"a mount at {MountPoint}", Scene.Report);
         Assert.False(Agent.HasExited, Scene.Report());
         return Agent;

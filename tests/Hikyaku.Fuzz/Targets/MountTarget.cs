@@ -16,6 +16,9 @@ internal sealed class MountTarget : FuzzTarget
 {
     private static readonly string[] Names = ["a", "b.log", "c", "dir", "d2", ".hikyaku-x", "\u00e9", new string('n', 255)];
 
+    // Root gets everywhere. Anybody else would shut himself and the mount process out of directories, and could not remove them either.
+    private static readonly uint ModeAlways = Environment.IsPrivilegedProcess ? 0 : 0x1c0u;
+
     private static readonly Opcode[] Opcodes =
         [.. Enum.GetValues<Opcode>().Where(o => o is not (Opcode.Init or Opcode.Destroy)), Opcode.Create, Opcode.Create, Opcode.Write, Opcode.Write, Opcode.Write, Opcode.Write];
 
@@ -88,12 +91,12 @@ internal sealed class MountTarget : FuzzTarget
                 Opcode.BatchForget => [FuseRequests.Bytes(new BatchForgetIn { Count = 1 }), FuseRequests.Bytes(new ForgetOne { NodeId = node, Lookups = step.Number % 2 })],
                 Opcode.Interrupt => [FuseRequests.Bytes(new InterruptIn { Unique = _unique - 2 })],
                 Opcode.GetAttr => [FuseRequests.Bytes(default(GetAttrIn))],
-                Opcode.SetAttr => [FuseRequests.Bytes(new SetAttrIn { Valid = (SetAttrValid)(step.Number & 0x7ff), Handle = handle, Size = offset, Mode = (uint)step.Large & 0xfff, ATime = (long)offset, MTime = (long)offset, MTimeNsec = 5, Uid = step.Node, Gid = step.Name })],
+                Opcode.SetAttr => [FuseRequests.Bytes(new SetAttrIn { Valid = (SetAttrValid)(step.Number & 0x7ff), Handle = handle, Size = offset, Mode = ((uint)step.Large & 0xfff) | ModeAlways, ATime = (long)offset, MTime = (long)offset, MTimeNsec = 5, Uid = step.Node, Gid = step.Name })],
                 Opcode.ReadLink or Opcode.StatFs => [],
                 Opcode.Symlink => [name, other],
                 // Only regular files: the kernel keeps devices and pipes to itself.
                 Opcode.MkNod => [FuseRequests.Bytes(new MkNodIn { Mode = 0x8000 | (step.Number & 0xfff) }), name],
-                Opcode.MkDir => [FuseRequests.Bytes(new MkDirIn { Mode = step.Number & 0x1ff }), name],
+                Opcode.MkDir => [FuseRequests.Bytes(new MkDirIn { Mode = (step.Number & 0x1ff) | ModeAlways }), name],
                 Opcode.Rename => [FuseRequests.Bytes(new RenameIn { NewParent = _nodes[step.Handle % _nodes.Count] }), name, other],
                 Opcode.Rename2 => [FuseRequests.Bytes(new Rename2In { NewParent = _nodes[step.Handle % _nodes.Count], Flags = (RenameFlags)(step.Large & 3) }), name, other],
                 Opcode.Link => [FuseRequests.Bytes(new LinkIn { NodeId = _nodes[step.Handle % _nodes.Count] }), name],
