@@ -29,29 +29,45 @@ public static unsafe class BootMark
         }
     }
 
-    /// <summary>False if there is none, or none that is whole. Throws <see cref="LogException"/>.</summary>
-    public static bool TryRead(ILogStorage storage, out Guid boot, out ulong first)
+    /// <summary>The boot that wrote the log last, and its first sequence; empty while no whole mark is there, null without a file for it. Throws <see cref="LogException"/>.</summary>
+    public static Guid? Read(ILogStorage storage, out ulong first)
     {
-        (boot, first) = (Guid.Empty, 0);
+        first = 0;
         using var memory = storage.Open(Name, writable: false);
-        if (memory is null || memory.Length < 2 * SlotBytes) return false;
+        if (memory is null) return null;
+        if (memory.Length < 2 * SlotBytes) return Guid.Empty;
         var slots = (Slot*)memory.Pointer;
         int latest = Latest(slots);
-        if (latest < 0) return false;
-        (boot, first) = (slots[latest].Boot, slots[latest].First);
-        return true;
+        if (latest < 0) return Guid.Empty;
+        first = slots[latest].First;
+        return slots[latest].Boot;
     }
 
     internal static void Write(ILogStorage storage, Guid boot, ulong first)
     {
-        using var memory = storage.Open(Name, writable: true) ?? storage.Create(Name, 2 * SlotBytes);
-        if (memory.Length < 2 * SlotBytes) return;
+        using var memory = storage.Open(Name, writable: true) is { } there ? Whole(storage, there) : Make(storage);
         var slots = (Slot*)memory.Pointer;
         int latest = Latest(slots);
         if (latest >= 0 && slots[latest].Boot == boot) return;
         var next = new Slot { Boot = boot, First = first, Turn = latest < 0 ? 1 : slots[latest].Turn + 1 };
         next.Sum = next.Expected();
         slots[latest == 0 ? 1 : 0] = next;
+    }
+
+    private static SegmentMemory Whole(ILogStorage storage, SegmentMemory there)
+    {
+        if (there.Length >= 2 * SlotBytes) return there;
+        there.Dispose();
+        return Make(storage);
+    }
+
+    // The file is made durable once, so that a later boot needs no room for it.
+    private static SegmentMemory Make(ILogStorage storage)
+    {
+        var made = storage.Create(Name, 2 * SlotBytes);
+        made.Sync(0, made.Length);
+        storage.SyncDirectory();
+        return made;
     }
 
     private static int Latest(Slot* slots)

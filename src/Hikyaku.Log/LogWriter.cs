@@ -142,6 +142,7 @@ public sealed unsafe class LogWriter : IDisposable
     {
         lock (_commitGate)
         {
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
             SegmentMemory open;
             SegmentFile file;
             ulong next;
@@ -198,8 +199,11 @@ public sealed unsafe class LogWriter : IDisposable
     /// <summary>Unmaps and gives the log free for another writer; commits nothing. No other call may be running.</summary>
     public void Dispose()
     {
-        if (_isDisposed) return;
-        _isDisposed = true;
+        lock (_commitGate)
+        {
+            if (_isDisposed) return;
+            _isDisposed = true;
+        }
         if (_spare is not null)
         {
             try
@@ -251,6 +255,7 @@ public sealed unsafe class LogWriter : IDisposable
             // The open segment is always there, whatever the quota: readers would otherwise have nothing to wait at.
             var fresh = _storage.Create(SegmentName.Spare, _segmentBytes);
             KeepSpare(fresh);
+            NameOpen(fresh, _next);
             Enlist(fresh, _next);
             _open = fresh;
             _spare = null;
@@ -318,13 +323,14 @@ public sealed unsafe class LogWriter : IDisposable
             }
             ulong seal = _next;
             // The new segment gets its name before the old one its seal: who reads the seal finds the next file.
-            Enlist(fresh, seal + 1);
+            NameOpen(fresh, seal + 1);
             _spare = null;
             long now = UnixTime.Now(_options.TimeProvider);
             RecordFormat.Store(_start + _offset, seal, RecordKind.Seal, new ReadOnlySpan<byte>(&now, 8), default);
             lock (_gate)
             {
                 var left = _open;
+                Enlist(fresh, seal + 1);
                 _open = fresh;
                 _start = fresh.Pointer;
                 _offset = SegmentHeader.Bytes;
@@ -339,16 +345,18 @@ public sealed unsafe class LogWriter : IDisposable
     }
 
     // Throws before anything has changed but the name of the file.
-    private void Enlist(SegmentMemory fresh, ulong first)
+    private void NameOpen(SegmentMemory fresh, ulong first)
     {
         SegmentHeader.Write(fresh, Identity, first, UnixTime.Now(_options.TimeProvider));
         _storage.Rename(SegmentName.Spare, SegmentName.Open(first));
-        lock (_gate)
-        {
-            _files.Add(new SegmentFile(first, SegmentName.Open(first), fresh.Length));
-            Volatile.Write(ref _segmentStart, first);
-            _isDirectoryDirty = true;
-        }
+    }
+
+    // Together with the change of the open segment: a commit in between would take the one before for sealed.
+    private void Enlist(SegmentMemory fresh, ulong first)
+    {
+        _files.Add(new SegmentFile(first, SegmentName.Open(first), fresh.Length));
+        Volatile.Write(ref _segmentStart, first);
+        _isDirectoryDirty = true;
     }
 
     private void RenameSealed()

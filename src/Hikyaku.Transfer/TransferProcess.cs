@@ -159,7 +159,7 @@ public sealed class TransferProcess
             if (_settings.Disk.TryStat(settings.Journal, out _, out _))
                 gate.Expect(pump);
             tasks.Add(KeepPumpAsync(settings, route, tail, journal => new FileOutput(
-                file, pump, gate, _settings.Disk, isDurable, journal.MayBeBehind, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel));
+                file, pump, gate, _settings.Disk, isDurable, journal.IsOfEarlierBoot, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel));
         }
 
         PumpSettings Settings(string output, bool syncJournal) => new(PumpName(route, output), route.Name, log, output, CursorDirectory(log),
@@ -224,8 +224,9 @@ public sealed class TransferProcess
     // False: the writer of the log has not begun since the machine was booted.
     private bool TryFindBootStart(ILogStorage storage, out ulong bootStart)
     {
-        if (BootMark.TryRead(storage, out var boot, out bootStart))
+        if (BootMark.Read(storage, out bootStart) is { } boot)
             return boot == _settings.Disk.Boot;
+        // There was no room for a mark, ever.
         bootStart = ulong.MaxValue;
         return true;
     }

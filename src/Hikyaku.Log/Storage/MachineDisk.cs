@@ -49,14 +49,19 @@ internal sealed class MachineDisk : Disk
 
     public override void MakeDirectory(string path, UnixFileMode mode)
     {
-        if (path.Length == 0 || Libc.MakeDirectory(path, (uint)mode) == 0) return;
-        int error = Libc.Error;
-        if (error == Libc.ENOENT && Path.GetDirectoryName(path) is { Length: > 0 } parent)
+        if (path.Length == 0) return;
+        string? parent = Path.GetDirectoryName(path);
+        int error = Make();
+        if (error == Libc.ENOENT && !string.IsNullOrEmpty(parent))
         {
             MakeDirectory(parent, mode);
-            error = Libc.MakeDirectory(path, (uint)mode) == 0 ? 0 : Libc.Error;
+            error = Make();
         }
         if (error is not 0 and not Libc.EEXIST) throw Failure(path, "cannot be made", error);
+        // Whatever is synced in it would be lost with its name.
+        if (error == 0 && !string.IsNullOrEmpty(parent)) SyncDirectory(parent);
+
+        int Make() => Libc.MakeDirectory(path, (uint)mode) == 0 ? 0 : Libc.Error;
     }
 
     public override void SyncDirectory(string path)

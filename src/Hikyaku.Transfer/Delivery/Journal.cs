@@ -40,6 +40,7 @@ internal sealed class Journal : IDisposable
     private long _length;
     private long _compactAt;
     private bool _isNameDurable;
+    private bool _mustRewrite;
 
     private Journal(string path, Guid log, Disk disk, bool sync)
     {
@@ -53,8 +54,8 @@ internal sealed class Journal : IDisposable
     /// <summary>Names the numbers: with another one the same number is another chunk.</summary>
     public Guid Series { get; private set; }
 
-    /// <summary>The power was lost, and this is older than what was delivered.</summary>
-    public bool MayBeBehind { get; private set; }
+    /// <summary>Not known to be of this boot of the machine: outputs may end in what a loss of power left.</summary>
+    public bool IsOfEarlierBoot { get; private set; }
 
     public JournalBase Base { get; private set; }
 
@@ -74,6 +75,7 @@ internal sealed class Journal : IDisposable
     {
         var journal = new Journal(path, log, disk, sync);
         var state = journal.Replay(journal.ReadAll(), out var valid);
+        journal.IsOfEarlierBoot = state is not Replayed.Whole;
         if (state is Replayed.OtherLog)
         {
             report($"{path}: belongs to another log, which is gone; starting at the oldest line of the present one");
@@ -89,19 +91,19 @@ internal sealed class Journal : IDisposable
         else if (state is Replayed.OtherBoot)
         {
             // Chunks delivered shortly before the power went may be missing here; the same numbers must not meet other lines.
-            journal.MayBeBehind = !sync;
             if (!sync)
                 journal.Renumber();
             journal.Shorten(new LogPosition(bootStart, 0));
         }
 
-        journal.Begin(state is Replayed.Whole ? valid : -1);
+        journal.Begin(valid);
         return journal;
     }
 
     /// <summary>Writes the chunk, and all acknowledgements so far, in one call. Throws IOException and has then done nothing.</summary>
     public void Append(Chunk chunk, ReadOnlySpan<byte> note)
     {
+        RewriteIfMust();
         var entry = new JournaledChunk(chunk.Number, chunk.From, chunk.To, chunk.Lines, chunk.Bytes, note.ToArray(), chunk.Tails.Written.ToArray());
         var before = _pending.Length;
         Add(_pending, entry);
@@ -127,8 +129,15 @@ internal sealed class Journal : IDisposable
         Add(_pending, number);
     }
 
-    /// <summary>Writes acknowledgements that no chunk has taken along. Throws IOException; they stay pending then.</summary>
-    public void Flush() => Write(sync: false);
+    /// <summary>
+    /// Writes acknowledgements that no chunk has taken along, before a cursor lets records be retired that would be needed to repeat
+    /// them. Throws IOException; they stay pending then.
+    /// </summary>
+    public void Flush()
+    {
+        RewriteIfMust();
+        Write(_sync);
+    }
 
     public void Dispose()
     {
@@ -206,11 +215,23 @@ internal sealed class Journal : IDisposable
             return;
         _file!.Write(_pending.Written, _length);
         if (sync)
+        {
+            _mustRewrite = true;
             _file.Sync();
-        if (sync)
             SyncName();
+            _mustRewrite = false;
+        }
+
         _length += _pending.Length;
         _pending.Clear();
+    }
+
+    // The kernel forgets what it could not sync, also what was written before; only a new file is sound.
+    private void RewriteIfMust()
+    {
+        if (_mustRewrite)
+            Rewrite();
+        _mustRewrite = false;
     }
 
     private void SyncName()
@@ -220,18 +241,21 @@ internal sealed class Journal : IDisposable
         _isNameDurable = true;
     }
 
-    // Starts a new file; on a full disk goes on in the old one, if that is sound.
+    // Starts a new file; on a full disk goes on in the old one, in the room it has.
     private void Begin(long valid)
     {
         try
         {
             Rewrite();
         }
-        catch (IOException) when (valid >= 0)
+        catch (IOException) when (valid > 0)
         {
             _file = _disk.OpenForWriting(_path, Opening.Own);
             _length = valid;
             _compactAt = _length + CompactBytes;
+            _pending.Clear();
+            AddAll(_pending);
+            Write(_sync);
         }
 
         // Whatever the level: without the journal the first halves of unfinished lines are gone too.
@@ -254,14 +278,7 @@ internal sealed class Journal : IDisposable
     private void Rewrite()
     {
         var whole = new ByteBuffer();
-        Add(whole, Base);
-        foreach (var chunk in _open)
-        {
-            Add(whole, chunk);
-            if (chunk.Acknowledged)
-                Add(whole, chunk.Number);
-        }
-
+        AddAll(whole);
         var next = _path + ".new";
         var file = _disk.OpenForWriting(next, Opening.OwnAnew);
         try
@@ -307,9 +324,9 @@ internal sealed class Journal : IDisposable
             switch (kind)
             {
                 case KindBase:
-                    if (new Guid(body[..16]) != _log)
-                        return Replayed.OtherLog;
-                    result = new Guid(body.Slice(16, 16)) == _disk.Boot ? Replayed.Whole : Replayed.OtherBoot;
+                    // Written anew, or on a full disk behind what no longer counts.
+                    _open.Clear();
+                    result = new Guid(body[..16]) != _log ? Replayed.OtherLog : new Guid(body.Slice(16, 16)) == _disk.Boot ? Replayed.Whole : Replayed.OtherBoot;
                     Series = new Guid(body.Slice(32, 16));
                     body = body[48..];
                     Base = new JournalBase(TakePosition(ref body), TakeNumber(ref body), (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body));
@@ -360,6 +377,17 @@ internal sealed class Journal : IDisposable
         AddNumber(target, (ulong)state.Bytes);
         AddBytes(target, state.Tails);
         End(target, start);
+    }
+
+    private void AddAll(ByteBuffer target)
+    {
+        Add(target, Base);
+        foreach (var chunk in _open)
+        {
+            Add(target, chunk);
+            if (chunk.Acknowledged)
+                Add(target, chunk.Number);
+        }
     }
 
     private static void Add(ByteBuffer target, JournaledChunk chunk)

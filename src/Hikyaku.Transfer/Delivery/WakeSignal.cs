@@ -21,6 +21,8 @@ internal sealed class WakeSignal : IValueTaskSource, IDisposable
 
     public void Pulse()
     {
+        // What the loop is to see must be seen before its state is looked at.
+        Interlocked.MemoryBarrier();
         while (true)
         {
             var state = Volatile.Read(ref _state);

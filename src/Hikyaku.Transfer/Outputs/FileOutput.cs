@@ -115,6 +115,9 @@ internal sealed class FileOutput : Output
         }
         finally
         {
+            // A part of it may stand in the file: the next life of this pump goes first.
+            if (_busy && !_chunk.Done)
+                _gate.Expect(_pump);
             _gate.Leave(this);
             _stop.Dispose();
         }
@@ -144,7 +147,11 @@ internal sealed class FileOutput : Output
         try
         {
             foreach (var part in _chunk.Parts)
+            {
                 part.Write(this);
+                if (_chunk.Parts.Count > OpenFilesMax)
+                    part.Target.Close();
+            }
         }
         catch (IOException e)
         {
@@ -221,6 +228,7 @@ internal sealed class FileOutput : Output
         public long Before { get; private set; }
 
         private bool _mustRewrite;
+        private bool _isMisplaced;
 
         // After a restart: the file may hold the first bytes of this part already.
         private bool _repeated;
@@ -231,15 +239,17 @@ internal sealed class FileOutput : Output
             Bytes.Clear();
             Inode = 0;
             Before = 0;
-            _repeated = _mustRewrite = false;
+            _repeated = _mustRewrite = _isMisplaced = false;
             _written = 0;
         }
 
-        public void Repeat(ulong inode, long before)
+        public void Repeat(FileTarget target, ulong inode, long before)
         {
+            Target = target;
             Inode = inode;
             Before = before;
-            _repeated = true;
+            // Nor is it known whether a sync of it failed.
+            _repeated = _mustRewrite = true;
         }
 
         /// <summary>Notes where the file ends. Throws IOException while that cannot be found out.</summary>
@@ -256,6 +266,7 @@ internal sealed class FileOutput : Output
                 var misplaced = output.Misplaced(path);
                 output._report($"{e.Message}; its lines go to {misplaced.Name}");
                 Target = misplaced;
+                _isMisplaced = true;
                 Target.Refresh();
             }
 
@@ -263,6 +274,20 @@ internal sealed class FileOutput : Output
             if (output._unended?.Add(Inode) == true)
                 Target.EndLine();
             Before = Target.Length;
+        }
+
+        /// <summary>Several names that can be no file end in the same one: this part stands behind those before it.</summary>
+        public void Follow(IReadOnlyList<Part> parts)
+        {
+            if (_repeated || !_isMisplaced)
+                return;
+            foreach (var part in parts)
+            {
+                if (part == this)
+                    return;
+                if (part.Target == Target)
+                    Before += part.Bytes.Length;
+            }
         }
 
         /// <summary>
@@ -274,7 +299,10 @@ internal sealed class FileOutput : Output
                 Reopen(output);
             if (_repeated)
             {
-                _written = Match(Target.Name, Before, output);
+                var found = Match(Target.Name, Before, output);
+                if (found < 0)
+                    Target.EndLine();
+                _written = Math.Max(found, 0);
                 _repeated = false;
                 if (_written > 0)
                     output._repeats++;
@@ -301,11 +329,12 @@ internal sealed class FileOutput : Output
 
         private void Reopen(FileOutput output)
         {
-            if (FindNoted(output._disk) is { } name)
+            while (FindNoted(output._disk) is { } name)
             {
                 Target = output.Target(name);
                 Target.Refresh();
-                return;
+                if (Target.Inode == Inode)
+                    return;
             }
 
             output._report($"{Target.Name}: was moved away or removed before all of a chunk was in it; up to {Bytes.Length} bytes may stand twice, there and here");
@@ -330,6 +359,7 @@ internal sealed class FileOutput : Output
         }
 
         // Bytes of this part that an earlier life of this process wrote.
+        // -1: something else stands there.
         private int Match(string name, long from, FileOutput output)
         {
             using var file = output._disk.Open(name, Opening.ExistingToChange);
@@ -349,7 +379,7 @@ internal sealed class FileOutput : Output
 
             if (from > 0)
                 output._report($"{name}: somebody else wrote to it at byte {from}; up to {expected.Length} bytes may stand in it twice");
-            return 0;
+            return -1;
         }
 
         // What a loss of power leaves of bytes that were on their way to the disk: ours, or nothing.
@@ -382,7 +412,7 @@ internal sealed class FileOutput : Output
         private readonly List<Part> _parts = [];
         private readonly Dictionary<FileTarget, Part> _byTarget = [];
         private readonly Stack<Part> _spare = new();
-        private readonly Dictionary<string, (ulong Inode, long Length)> _journaled = new(StringComparer.Ordinal);
+        private readonly List<(string Name, ulong Inode, long Length)> _journaled = [];
         private FileOutputSettings _settings = output._settings;
         private LineFormat _format = output._format;
         private Part? _last;
@@ -416,7 +446,7 @@ internal sealed class FileOutput : Output
                 TakeSettings(ref reader);
             while (!reader.AtEnd && reader.Read(out var path) == ReadResult.Success && reader.Read(out var inode) == ReadResult.Success
                 && reader.Read(out var length) == ReadResult.Success)
-                _journaled[Encoding.UTF8.GetString(path.Payload)] = (inode.Number, (long)length.Number);
+                _journaled.Add((Encoding.UTF8.GetString(path.Payload), inode.Number, (long)length.Number));
         }
 
         // A repetition goes where its first attempt went, in the form it had, whatever the configuration says by now.
@@ -443,6 +473,7 @@ internal sealed class FileOutput : Output
                 foreach (var part in _parts)
                 {
                     part.Locate(output, _settings.Path);
+                    part.Follow(_parts);
                     MessagePackWriter.WriteBinary(target, part.Target.Path);
                     MessagePackWriter.WriteUnsigned(target, part.Inode);
                     MessagePackWriter.WriteUnsigned(target, (ulong)part.Before);
@@ -472,16 +503,19 @@ internal sealed class FileOutput : Output
         private Part PartOf(LineSource source)
         {
             var target = output.TargetOf(source, _settings);
-            if (_journaled.Count > 0 && !_journaled.ContainsKey(target.Name) && IsPerSource(_settings.Path))
-                target = output.Misplaced(_settings.Path); // the only other place the journaled attempt can have chosen
             if (!_byTarget.TryGetValue(target, out var part))
             {
                 part = _spare.TryPop(out var spare) ? spare : new Part();
                 part.Begin(target);
+                // The same lines make the same parts in the same order, wherever each of them went.
+                if (_parts.Count < _journaled.Count)
+                {
+                    var (name, inode, length) = _journaled[_parts.Count];
+                    part.Repeat(output.Target(name), inode, length);
+                }
+
                 _byTarget.Add(target, part);
                 _parts.Add(part);
-                if (_journaled.TryGetValue(target.Name, out var at))
-                    part.Repeat(at.Inode, at.Length);
             }
 
             _lastSource = source;

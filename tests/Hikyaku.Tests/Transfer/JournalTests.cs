@@ -77,7 +77,7 @@ public sealed class JournalTests : IDisposable
         Assert.NotEqual(journal.Series, other.Series);
         Assert.Equal((At(10), 1UL), (other.Base.Position, other.Base.NextNumber));
         Assert.Empty(other.Open);
-        Assert.True(other.MayBeBehind);
+        Assert.True(other.IsOfEarlierBoot);
     }
 
     [Fact]
