@@ -12,6 +12,7 @@ internal sealed class SimulatedProcess(Scheduler scheduler, string name) : Synch
     private readonly List<(SendOrPostCallback, object?)> _frozen = [];
     private bool _isFrozen;
     private long _callsLeft = long.MaxValue;
+    private Action? _afterwards;
 
     public static new SimulatedProcess? Current => SynchronizationContext.Current as SimulatedProcess;
 
@@ -95,8 +96,8 @@ internal sealed class SimulatedProcess(Scheduler scheduler, string name) : Synch
         Died?.Invoke();
     }
 
-    /// <summary>It dies within its so many next system calls.</summary>
-    public void KillAtCall(long calls) => _callsLeft = Calls + calls;
+    /// <summary>It dies within its so many next system calls, and then that happens.</summary>
+    public void KillAtCall(long calls, Action? afterwards = null) => (_callsLeft, _afterwards) = (Calls + calls, afterwards);
 
     /// <summary>Counts a system call. True: the process dies in it, and the caller throws after as much effect as it likes.</summary>
     public bool DiesAtThisCall()
@@ -106,6 +107,8 @@ internal sealed class SimulatedProcess(Scheduler scheduler, string name) : Synch
         if (++Calls < _callsLeft)
             return false;
         Kill();
+        if (_afterwards is { } then)
+            scheduler.After(TimeSpan.Zero, null, then);
         return true;
     }
 

@@ -263,14 +263,18 @@ internal sealed class Simulation : IDisposable
         var machine = New(name);
         var receive = Receive(machine);
         var path = OutputPath();
+        // Two pumps that take turns in the same files.
+        var isShared = Dice.Next(4) == 0;
         machine.Settings = () => new TransferSettings
         {
             Host = "",
             StateDirectory = "",
             Receive = receive,
-            Routes = [new RouteSettings("all") { File = new FileOutputSettings(path) }],
+            Routes = isShared
+                ? [new RouteSettings("one") { Match = ["*w1.log"], File = new FileOutputSettings(path) }, new RouteSettings("rest") { Match = ["*w2.log", "*w3.log"], File = new FileOutputSettings(path) }]
+                : [new RouteSettings("all") { File = new FileOutputSettings(path) }],
         };
-        if (Dice.Next(2) == 0)
+        if (!isShared && Dice.Next(2) == 0)
         {
             _changes[machine] = () =>
             {

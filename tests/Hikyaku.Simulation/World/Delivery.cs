@@ -21,7 +21,7 @@ internal sealed partial class Delivery(string name, IReadOnlyList<(Machine Machi
         {
             foreach (var path in machine.Disk.Names.Keys.Where(p => p.StartsWith(prefix, StringComparison.Ordinal)).Order(StringComparer.Ordinal))
             {
-                if (ReadFile(machine, path, mine, counts, mayHaveFragments) is { } problem)
+                if (ReadFile(machine, path, mine, counts, mayHaveFragments, isEnd) is { } problem)
                     return $"{name}: {machine.Name}:{path}: {problem}";
             }
         }
@@ -41,7 +41,7 @@ internal sealed partial class Delivery(string name, IReadOnlyList<(Machine Machi
         return null;
     }
 
-    private string? ReadFile(Machine machine, string path, Dictionary<string, Application> mine, Dictionary<Application, int[]> counts, bool mayHaveFragments)
+    private string? ReadFile(Machine machine, string path, Dictionary<string, Application> mine, Dictionary<Application, int[]> counts, bool mayHaveFragments, bool isEnd)
     {
         var content = machine.Disk.Names[path].Content;
         var last = new Dictionary<Application, int>();
@@ -49,9 +49,11 @@ internal sealed partial class Delivery(string name, IReadOnlyList<(Machine Machi
         while (start < content.Length)
         {
             var end = content[start..].IndexOf((byte)'\n');
-            // What has no end yet is being written.
-            if (end < 0)
+            // What has no end yet is being written; at the end of all nothing is.
+            if (end < 0 && !isEnd)
                 break;
+            if (end < 0)
+                end = content.Length - start;
             var text = Encoding.UTF8.GetString(content.Slice(start, end));
             start += end + 1;
             var match = Form().Match(text);
@@ -75,6 +77,6 @@ internal sealed partial class Delivery(string name, IReadOnlyList<(Machine Machi
 
     private static string Short(string text) => text.Length <= 60 ? text : text[..40] + "..." + text[^15..];
 
-    [GeneratedRegex("(a[0-9]w[0-9]):([0-9]+):.*#$")]
+    [GeneratedRegex("^(a[0-9]w[0-9]):([0-9]+):.*#$")]
     private static partial Regex Form();
 }

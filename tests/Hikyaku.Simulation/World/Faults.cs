@@ -16,7 +16,7 @@ internal sealed class Faults
     {
         (_scheduler, _network, _machines, _mayLosePower, _reconfigure, _say) = (scheduler, network, machines, mayLosePower, reconfigure, say);
         _meanMilliseconds = new[] { 200, 1000, 4000 }[Dice.Next(3)];
-        _kinds = [.. new Action[] { KillTransfer, KillMount, KillWithinCall, StopTransfer, CutPower, Freeze, CutLink, Silence, DiskErrors, FullDisk, StepClock, Rotate, Reconfigure }
+        _kinds = [.. new Action[] { KillTransfer, KillMount, KillWithinCall, StopTransfer, CutPower, CutPowerWithinCall, Freeze, CutLink, Silence, DiskErrors, FullDisk, StepClock, Rotate, Reconfigure }
             .Select(fault => (Dice.Next(3) == 0 ? 0 : Dice.Next(1, 10), fault))];
     }
 
@@ -91,6 +91,16 @@ internal sealed class Faults
         var machine = Any();
         if (_mayLosePower(machine))
             machine.CutPower();
+    }
+
+    private void CutPowerWithinCall()
+    {
+        var machine = Any();
+        if (!_mayLosePower(machine))
+            return;
+        Say(machine, "cut power within a call");
+        foreach (var process in machine.Processes)
+            process.KillAtCall(Dice.Next(1, 60), machine.CutPower);
     }
 
     private void Freeze()

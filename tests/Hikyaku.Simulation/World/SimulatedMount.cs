@@ -100,7 +100,7 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
                 State(path);
         };
         _log = log;
-        Committed = log.CommittedSequence;
+        Committed = Math.Max(Committed, log.CommittedSequence);
         if (level == CommitLevel.Strict && !TryCommit())
             throw new IOException("cannot be committed");
         foreach (var request in _waiting.ToArray())
