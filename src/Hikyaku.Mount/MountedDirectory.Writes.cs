@@ -331,7 +331,12 @@ internal sealed unsafe partial class MountedDirectory
     private void RestateSource(LogWriter log)
     {
         if (_appending is { } source)
+        {
             State(source);
+            // Should its record need yet another segment, that one must know the source too.
+            _appending = source;
+        }
+
         ForgetUnusedSources();
     }
 

@@ -96,8 +96,10 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
         log.SegmentOpened = _ =>
         {
             _stated.Clear();
-            if (_appending is { } path)
-                State(path);
+            if (_appending is not { } path)
+                return;
+            State(path);
+            _appending = path;
         };
         _log = log;
         Committed = Math.Max(Committed, log.CommittedSequence);

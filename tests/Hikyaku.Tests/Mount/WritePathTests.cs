@@ -20,6 +20,11 @@ public sealed unsafe partial class WritePathTests : IDisposable
     private readonly byte[] _reply = new byte[16 * 1024];
 
     public WritePathTests()
+        : this(new LogOptions())
+    {
+    }
+
+    private WritePathTests(LogOptions log)
     {
         _at = Directory.CreateDirectory(Path.Combine(_root, "at")).FullName;
         var ends = stackalloc int[2];
@@ -27,7 +32,7 @@ public sealed unsafe partial class WritePathTests : IDisposable
         var device = FuseDevice.FromDescriptor(ends[0]);
         _kernel = ends[1];
         var storage = new FileLogStorage(Path.Combine(_root, "log"));
-        _log = LogWriter.Open(storage, new LogOptions());
+        _log = LogWriter.Open(storage, log);
         _state = MountState.Create(Path.Combine(_root, "state"), 1, 1, 1);
         var options = new MountOptions
         {
@@ -55,6 +60,30 @@ public sealed unsafe partial class WritePathTests : IDisposable
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
         // One for the source.
         Assert.Equal(4002ul, _log.NextSequence);
+    }
+
+    [Fact]
+    public void A_segment_made_for_one_large_write_knows_its_source()
+    {
+        // Too large for a segment: the next one is made for it alone, and has no room for a restated source besides.
+        using var mount = new WritePathTests(new LogOptions { SegmentBytes = 64 << 10 });
+        var handle = mount.Create("a.log"u8);
+        Assert.Equal(0, mount.Dispatch(Write(handle, "x"u8)));
+        Assert.Equal(0, mount.Dispatch(Write(handle, new byte[102_224])));
+        var stated = new HashSet<(ulong, ulong)>();
+        var writes = 0;
+        using var reader = new LogReader(new FileLogStorage(Path.Combine(mount._root, "log")), 0);
+        while (reader.TryRead(out var record))
+        {
+            if (record.Kind == RecordKind.Source && SourceRecord.TryParse(record.Body, out var source))
+                stated.Add((reader.SegmentStart, source.Id == 0 ? record.Sequence : source.Id));
+            if (record.Kind != RecordKind.Write || !WriteRecord.TryParse(record.Body, out var write))
+                continue;
+            writes++;
+            Assert.Contains((reader.SegmentStart, write.Source), stated);
+        }
+
+        Assert.Equal(2, writes);
     }
 
     [Fact]

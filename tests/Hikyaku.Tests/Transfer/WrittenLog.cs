@@ -25,8 +25,10 @@ internal sealed partial class WrittenLog : IDisposable
         _log.SegmentOpened = _ =>
         {
             _stated.Clear();
-            if (_appending is { } path)
-                State(path);
+            if (_appending is not { } path)
+                return;
+            State(path);
+            _appending = path;
         };
     }
 
