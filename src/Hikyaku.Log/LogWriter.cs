@@ -394,11 +394,13 @@ public sealed unsafe class LogWriter : IDisposable
 
     private SegmentMemory? MakeRoom(long bytes)
     {
+        // An open segment that everybody has read goes as soon as there is another.
+        long passed = _retention.Lowest() >= _next ? _open.Length : 0;
         // Even with everything else gone it would not fit beside the open segment.
-        if (bytes > QuotaBytes - _open.Length) return null;
+        if (bytes > QuotaBytes - _open.Length + passed) return null;
         while (true)
         {
-            if (Bytes + bytes <= QuotaBytes)
+            if (Bytes - passed + bytes <= QuotaBytes)
             {
                 try
                 {

@@ -291,7 +291,7 @@ internal sealed class Simulation : IDisposable
         // Others do not promise what the books ask for.
         if (level == CommitLevel.Strict && Dice.Next(2) == 0)
             _mayLosePower.Add(machine);
-        return new ReceiveSettings("*") { Commit = level, QuotaBytes = Dice.Next(2) == 0 ? 1 << 20 : 8 << 20, StoresRepeats = _storesRepeats };
+        return new ReceiveSettings("*") { Commit = level, QuotaBytes = Dice.Next(2) == 0 ? 4 << 20 : 16 << 20, StoresRepeats = _storesRepeats };
     }
 
     private CommitLevel Level() => (CommitLevel)Dice.Next(3);

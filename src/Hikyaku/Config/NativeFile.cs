@@ -18,6 +18,9 @@ internal sealed class NativeFile
 
     private const long QuotaBytesMin = 4L << 20;
 
+    // The largest chunk of another node, 12 MiB, must fit.
+    private const long ReceiveQuotaBytesMin = 16L << 20;
+
     private readonly Problems _problems;
     private readonly string _folder;
     private readonly List<string> _notices = [];
@@ -77,7 +80,7 @@ internal sealed class NativeFile
                     _problems.Add(section.Find("at")!, $"{section.Path("at")} is '{at}', which {(RealPath.IsWithin(other.At, at) ? $"mounts.{other.Name} mounts already" : $"lies in mounts.{other.Name} ({other.At}); mounts lie beside each other")}");
                 else if (RealPath.IsWithin(other.At, at))
                     _problems.Add(section.Find("at")!, $"{section.Path("at")} is '{at}', in which mounts.{other.Name} ({other.At}) lies; mounts lie beside each other");
-            mounts.Add(new MountSettings(name, at, section.Choice("keep", true, ("all", true), ("none", false)), ReadPolicy(section)));
+            mounts.Add(new MountSettings(name, at, section.Choice("keep", true, ("all", true), ("none", false)), ReadPolicy(section, QuotaBytesMin)));
         }
         if (mounts.Count is 0 && node is WrittenMapping)
             _problems.Add(node, "mounts is empty; expected NAME: { at: DIRECTORY }");
@@ -92,10 +95,10 @@ internal sealed class NativeFile
             listen = new Section(written, "receive.forward", _problems, ListenKeys)
                 .Value("listen", listen, "an address and port of this host, such as 0.0.0.0:24224",
                     static (string t, out HostPort v) => HostPort.TryParse(t, out v) && IPAddress.TryParse(v.Host, out _));
-        return new ReceiveSettings(listen, ReadPolicy(section));
+        return new ReceiveSettings(listen, ReadPolicy(section, ReceiveQuotaBytesMin));
     }
 
-    private LogPolicy ReadPolicy(Section section)
+    private LogPolicy ReadPolicy(Section section, long quotaBytesMin)
     {
         (string, CommitLevel)[] levels = [("process", CommitLevel.Process), ("strict", CommitLevel.Strict)];
         var expected = $"{Section.OneOf(levels)} or {{ interval: 10ms }}";
@@ -112,8 +115,8 @@ internal sealed class NativeFile
         else
             level = section.Value("commit", level, expected, (string t, out CommitLevel v) => Section.TryChoose(t, levels, out v));
         return new LogPolicy(level, interval,
-            section.Value("quota", LogPolicy.Default.QuotaBytes, $"a size of at least {QuotaBytesMin >> 20}MiB, such as 512MiB or 10GiB",
-                static (string t, out long v) => Quantity.TryParseSize(t, out v) && v >= QuotaBytesMin),
+            section.Value("quota", LogPolicy.Default.QuotaBytes, $"a size of at least {quotaBytesMin >> 20}MiB, such as 512MiB or 10GiB",
+                (string t, out long v) => Quantity.TryParseSize(t, out v) && v >= quotaBytesMin),
             section.Choice("when_full", WhenFull.Refuse, ("refuse", WhenFull.Refuse), ("block", WhenFull.Block), ("drop_oldest", WhenFull.DropOldest)));
     }
 
