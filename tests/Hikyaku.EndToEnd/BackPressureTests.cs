@@ -208,7 +208,7 @@ public sealed class BackPressureTests(ITestOutputHelper output)
     {
         using var scene = new Scene();
         var disk = new SmallDisk(scene, "disk", 128 << 20);
-        var street = new Street(scene, receiveLines: "quota: 8MiB\n  when_full: drop_oldest", output: Path.Join(disk.Path, "out.log")).Open();
+        var street = new Street(scene, receiveLines: "quota: 16MiB\n  when_full: drop_oldest", output: Path.Join(disk.Path, "out.log")).Open();
         street.Echo("the file is there");
         street.WaitForLine("the file is there");
         Assert.True(disk.Fill());
