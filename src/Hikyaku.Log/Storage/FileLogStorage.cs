@@ -17,8 +17,15 @@ public sealed unsafe class FileLogStorage(string directory) : ILogStorage
         if (fd < 0) throw Libc.Failure("open", Location, Libc.Error);
         var held = new SafeFileHandle(fd, ownsHandle: true);
         // The kernel frees the lock with the process, however it dies; so no stale lock file can be left.
-        if (Libc.Lock(fd, Libc.LOCK_EX | Libc.LOCK_NB) == 0) return held;
-        int error = Libc.Error;
+        // A process that is just being started by the one before holds it too, until it executes its own program.
+        int error = 0;
+        for (int attempt = 0; attempt < 100; attempt++)
+        {
+            if (Libc.Lock(fd, Libc.LOCK_EX | Libc.LOCK_NB) == 0) return held;
+            error = Libc.Error;
+            if (error != Libc.EWOULDBLOCK) break;
+            _ = Libc.Poll(0, 0, 5);
+        }
         held.Dispose();
         if (error != Libc.EWOULDBLOCK) throw Libc.Failure("lock", Location, error);
         throw new LogException(LogFault.InUse, $"The log {Location} is already written by another process; stop that one first.");

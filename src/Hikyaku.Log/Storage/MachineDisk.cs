@@ -57,11 +57,19 @@ internal sealed class MachineDisk : Disk
             MakeDirectory(parent, mode);
             error = Make();
         }
+        if (error == Libc.EEXIST && !IsDirectory(path)) error = Libc.ENOTDIR;
         if (error is not 0 and not Libc.EEXIST) throw Failure(path, "cannot be made", error);
         // Whatever is synced in it would be lost with its name.
         if (error == 0 && !string.IsNullOrEmpty(parent)) SyncDirectory(parent);
 
         int Make() => Libc.MakeDirectory(path, (uint)mode) == 0 ? 0 : Libc.Error;
+    }
+
+    private static bool IsDirectory(string path)
+    {
+        Span<byte> buffer = stackalloc byte[256];
+        return Libc.Statx(Libc.AT_FDCWD, path, 0, Libc.STATX_BASIC_STATS, ref MemoryMarshal.GetReference(buffer)) == 0
+            && (MemoryMarshal.Read<ushort>(buffer[28..]) & 0xF000) == 0x4000;
     }
 
     public override void SyncDirectory(string path)

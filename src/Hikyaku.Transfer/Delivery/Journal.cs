@@ -22,9 +22,9 @@ internal sealed record JournalBase(LogPosition Position, ulong NextNumber, long 
 /// </summary>
 internal sealed class Journal : IDisposable
 {
-    private const byte KindChunk = 2, KindAcknowledge = 3, KindBase = 4;
+    private const byte KindChunk = 2, KindAcknowledge = 3, KindBase = 4, KindBoot = 5;
     private const int HeaderBytes = 9; // u32 length of the body, u32 CRC32C of kind and body, u8 kind
-    private const int BaseBytes = 92, ChunkBytes = 64, AcknowledgeBytes = 8; // bodies without what is of variable length
+    private const int BaseBytes = 92, ChunkBytes = 64, AcknowledgeBytes = 8, BootBytes = 40; // bodies without what is of variable length
     private const int CompactBytes = 1 << 20;
 
     // Allocated ahead: a full disk must not keep lines from leaving, for it is their leaving that frees it.
@@ -92,11 +92,11 @@ internal sealed class Journal : IDisposable
         {
             // Chunks delivered shortly before the power went may be missing here; the same numbers must not meet other lines.
             if (!sync)
-                journal.Renumber();
+                journal.Renumber(Guid.NewGuid());
             journal.Shorten(new LogPosition(bootStart, 0));
         }
 
-        journal.Begin(valid);
+        journal.Begin(state, valid, bootStart);
         return journal;
     }
 
@@ -160,10 +160,10 @@ internal sealed class Journal : IDisposable
         Base = new JournalBase(position, 1, 0, 0, []);
     }
 
-    private void Renumber()
+    private void Renumber(Guid series)
     {
         _open.Clear();
-        Series = Guid.NewGuid();
+        Series = series;
         Base = Base with { NextNumber = 1 };
     }
 
@@ -242,7 +242,7 @@ internal sealed class Journal : IDisposable
     }
 
     // Starts a new file; on a full disk goes on in the old one, in the room it has.
-    private void Begin(long valid)
+    private void Begin(Replayed state, long valid, ulong bootStart)
     {
         try
         {
@@ -253,8 +253,11 @@ internal sealed class Journal : IDisposable
             _file = _disk.OpenForWriting(_path, Opening.Own);
             _length = valid;
             _compactAt = _length + CompactBytes;
-            _pending.Clear();
-            AddAll(_pending);
+            // One entry each, so that a kill leaves all of it or nothing.
+            if (state is Replayed.OtherBoot)
+                AddBoot(_pending, bootStart);
+            else if (state is Replayed.OtherLog)
+                Add(_pending, Base);
             Write(_sync);
         }
 
@@ -335,6 +338,12 @@ internal sealed class Journal : IDisposable
                     _open.Enqueue(new JournaledChunk(TakeNumber(ref body), TakePosition(ref body), TakePosition(ref body),
                         (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body), TakeBytes(ref body)));
                     break;
+                case KindBoot:
+                    result = new Guid(body[..16]) == _disk.Boot ? Replayed.Whole : Replayed.OtherBoot;
+                    if (new Guid(body.Slice(16, 16)) is var series && series != Series)
+                        Renumber(series);
+                    Shorten(new LogPosition(BinaryPrimitives.ReadUInt64LittleEndian(body[32..]), 0));
+                    break;
                 case KindAcknowledge:
                     Settle(TakeNumber(ref body));
                     break;
@@ -360,7 +369,7 @@ internal sealed class Journal : IDisposable
         kind = covered[0];
         body = covered[1..];
         bytes = bytes[(HeaderBytes + (int)length)..];
-        return body.Length >= kind switch { KindBase => BaseBytes, KindChunk => ChunkBytes, KindAcknowledge => AcknowledgeBytes, _ => int.MaxValue };
+        return body.Length >= kind switch { KindBase => BaseBytes, KindChunk => ChunkBytes, KindAcknowledge => AcknowledgeBytes, KindBoot => BootBytes, _ => int.MaxValue };
     }
 
     private void Add(ByteBuffer target, JournalBase state)
@@ -388,6 +397,18 @@ internal sealed class Journal : IDisposable
             if (chunk.Acknowledged)
                 Add(target, chunk.Number);
         }
+    }
+
+    // What was done to the journal at the first start in a boot, where there is no room to write it anew.
+    private void AddBoot(ByteBuffer target, ulong bootStart)
+    {
+        var start = Begin(target, KindBoot);
+        Span<byte> ids = stackalloc byte[32];
+        _disk.Boot.TryWriteBytes(ids);
+        Series.TryWriteBytes(ids[16..]);
+        target.Append(ids);
+        AddNumber(target, bootStart);
+        End(target, start);
     }
 
     private static void Add(ByteBuffer target, JournaledChunk chunk)
