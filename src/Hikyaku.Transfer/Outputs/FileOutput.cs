@@ -299,7 +299,7 @@ internal sealed class FileOutput : Output
                 Reopen(output);
             if (_repeated)
             {
-                var found = Match(Target.Name, Before, output);
+                var found = Match(output);
                 if (found < 0)
                     Target.EndLine();
                 _written = Math.Max(found, 0);
@@ -359,26 +359,23 @@ internal sealed class FileOutput : Output
         }
 
         // Bytes of this part that an earlier life of this process wrote.
-        // -1: something else stands there.
-        private int Match(string name, long from, FileOutput output)
+        // -1: something else stands there. Read from the file that is open: its name may be another's by now.
+        private int Match(FileOutput output)
         {
-            using var file = output._disk.Open(name, Opening.ExistingToChange);
-            if (file is null)
-                return 0;
             var expected = Bytes.Written;
             var there = new byte[expected.Length];
-            var count = file.Read(there, from);
+            var count = Target.Read(there, Before);
             var found = expected[..count].CommonPrefixLength(there);
             if (found == count)
                 return count;
             if (IsTorn(expected[found..count], there.AsSpan(found)))
             {
-                file.Truncate(from + found);
+                Target.Truncate(Before + found);
                 return found;
             }
 
-            if (from > 0)
-                output._report($"{name}: somebody else wrote to it at byte {from}; up to {expected.Length} bytes may stand in it twice");
+            if (Before > 0)
+                output._report($"{Target.Name}: somebody else wrote to it at byte {Before}; up to {expected.Length} bytes may stand in it twice");
             return -1;
         }
 

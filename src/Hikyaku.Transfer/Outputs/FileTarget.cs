@@ -62,6 +62,16 @@ internal sealed class FileTarget
         }
     }
 
+    /// <summary>What stands in the open file from <paramref name="at"/> on; returns how much of it there is.</summary>
+    public int Read(Span<byte> target, long at) => _file!.Read(target, at);
+
+    /// <summary>Cuts the open file.</summary>
+    public void Truncate(long length)
+    {
+        _file!.Truncate(length);
+        Length = length;
+    }
+
     /// <summary>Sees to it that what is appended next begins a line.</summary>
     public void EndLine()
     {
