@@ -70,6 +70,7 @@ public sealed class ForwardListener : Listener
     public override async Task RunAsync(ForwardServer server, CancellationToken cancellation)
     {
         var heartbeats = AnswerHeartbeatsAsync(cancellation);
+        var stuck = false;
         try
         {
             while (true)
@@ -77,11 +78,14 @@ public sealed class ForwardListener : Listener
                 try
                 {
                     Admit(await tcp.AcceptAsync(cancellation), server, cancellation);
+                    stuck = false;
                 }
                 catch (SocketException e)
                 {
                     // Out of descriptors, for instance: those who wait stay in the queue meanwhile.
-                    report($"cannot accept a connection on {EndPoint}: {e.Message}");
+                    if (!stuck)
+                        report($"cannot accept connections on {EndPoint}: {e.Message}; trying again every second");
+                    stuck = true;
                     await Task.Delay(1000, cancellation);
                 }
             }

@@ -1,5 +1,3 @@
-using System.Buffers;
-
 namespace Hikyaku.Forward;
 
 /// <summary>
@@ -7,19 +5,28 @@ namespace Hikyaku.Forward;
 /// for it), false to close the connection without an ack. The message is valid until the call returns.
 /// </summary>
 /// <param name="message">The message; its kind is one of the four event modes.</param>
-/// <param name="peer">The sender's address as text.</param>
+/// <param name="peer">The sender.</param>
 /// <param name="cancellation">Ends with the server.</param>
-public delegate ValueTask<bool> MessageReceived(ForwardMessage message, string peer, CancellationToken cancellation);
+public delegate ValueTask<bool> MessageReceived(ForwardMessage message, ForwardPeer peer, CancellationToken cancellation);
 
 /// <summary>The receiving end: reads the messages of each connection in order, gives each to <paramref name="receive"/>, acks in the same order.</summary>
 /// <param name="receive">Takes the messages. Called by many connections at once, for one connection one at a time.</param>
-/// <param name="report">Takes one line of text per peer that speaks nonsense.</param>
+/// <param name="report">Takes one line of text per peer that speaks nonsense, until it speaks sense again.</param>
 /// <param name="messageBytesMax">The longest message in bytes; also the most that a compressed one may unpack to.</param>
 /// <param name="time">The clock of time limits; null: the system's.</param>
-public sealed class ForwardServer(MessageReceived receive, Action<string> report, int messageBytesMax = ForwardMessage.BytesMaxDefault, TimeProvider? time = null)
+/// <param name="buffersBytesMax">The most memory that all connections together hold for unfinished messages.</param>
+public sealed class ForwardServer(
+    MessageReceived receive, Action<string> report, int messageBytesMax = ForwardMessage.BytesMaxDefault, TimeProvider? time = null,
+    long buffersBytesMax = ForwardServer.BuffersBytesMaxDefault)
 {
-    private const int BufferBytes = 64 * 1024;
-    private const int BufferBytesKept = 1024 * 1024;
+    /// <summary>512 MiB.</summary>
+    public const long BuffersBytesMaxDefault = 512L << 20;
+
+    /// <summary>How long a peer may take for <see cref="ProgressBytes"/> of a message that it has begun, or to take an ack.</summary>
+    public static readonly TimeSpan ProgressTime = TimeSpan.FromSeconds(60);
+
+    /// <summary>What must come within <see cref="ProgressTime"/>, unless the message is complete before. A byte now and then is no progress.</summary>
+    public const int ProgressBytes = 64 * 1024;
 
     private const byte TlsHandshake = 0x16;
 
@@ -28,16 +35,18 @@ public sealed class ForwardServer(MessageReceived receive, Action<string> report
 
     private static readonly TimeSpan LastAckGrace = TimeSpan.FromSeconds(1);
 
+    private readonly TimeProvider clock = time ?? TimeProvider.System;
+    private readonly PeerReports peers = new(text => report($"{text}; connection closed"), time ?? TimeProvider.System);
+    private readonly BufferBudget budget = new(buffersBytesMax, report, time ?? TimeProvider.System);
+    private ulong connections;
+
     /// <summary>Serves one connection to its end and disposes the stream. Does not throw; what goes wrong is this connection's alone.</summary>
     public async Task ServeAsync(Stream stream, string peer, CancellationToken cancellation)
     {
         try
         {
             await using (stream)
-            {
-                if (await ReceiveAsync(stream, peer, cancellation) is { } problem)
-                    report($"{peer}: {problem}; connection closed");
-            }
+                await ReceiveAsync(stream, new ForwardPeer(peer, Interlocked.Increment(ref connections)), cancellation);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -49,107 +58,159 @@ public sealed class ForwardServer(MessageReceived receive, Action<string> report
         }
         catch (Exception e)
         {
-            report($"{peer}: {e.Message}; connection closed");
+            peers.Tell(peer, e.Message);
         }
     }
 
-    // Returns what is wrong with the peer, or null when the connection ended well.
-    private async Task<string?> ReceiveAsync(Stream stream, string peer, CancellationToken cancellation)
+    private async Task ReceiveAsync(Stream stream, ForwardPeer peer, CancellationToken cancellation)
     {
         // What has been stored should be acked even when the server stops in between, but a deaf peer must not hold it up.
-        using var ackLimit = new CancellationTokenSource(Timeout.InfiniteTimeSpan, time ?? TimeProvider.System);
-        using var stopping = cancellation.Register(() => ackLimit.CancelAfter(LastAckGrace));
+        using var ackLimit = new CancellationTokenSource(Timeout.InfiniteTimeSpan, clock);
+        using var stopping = cancellation.UnsafeRegister(_ => ackLimit.CancelAfter(LastAckGrace), null);
+        using var readLimit = new CancellationTokenSource(Timeout.InfiniteTimeSpan, clock);
+        using var stoppingToo = cancellation.UnsafeRegister(_ => readLimit.Cancel(), null);
         var message = new ForwardMessage(messageBytesMax, messageBytesMax);
         var acks = new ByteBuffer();
-        var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
-        var start = 0;
-        var end = 0;
+        using var buffer = new ReceiveBuffer(budget);
         var needed = 1;
         var ignored = 0;
         var first = true;
-        try
+        var limited = false;
+        var progress = 0;
+        while (true)
         {
-            while (true)
+            while (buffer.Count >= needed)
             {
-                while (end - start >= needed)
+                if (first && Foreign(buffer.Bytes.Span[0]) is { } foreign)
                 {
-                    if (first && buffer[start] is (byte)'[' or (byte)'{')
-                        return "sends JSON; this receiver takes MessagePack";
-                    if (first && buffer[start] == TlsHandshake)
-                        return "sends TLS; this receiver takes plain TCP";
-                    first = false;
-                    var kind = message.Parse(buffer.AsMemory(start, end - start));
-                    if (kind == MessageKind.Malformed)
-                        return $"sends {message.Reason}";
-                    if (kind == MessageKind.NotEnough)
-                    {
-                        needed = message.Needed;
-                        break;
-                    }
-                    if (kind == MessageKind.Ignored && ++ignored > IgnoredMax)
-                        return $"does not speak the Forward protocol: {Printable.Text(buffer.AsSpan(start, end - start))}";
-                    if (kind is not (MessageKind.Ignored or MessageKind.Heartbeat))
-                    {
-                        try
-                        {
-                            if (!await receive(message, peer, cancellation))
-                                return null;
-                        }
-                        catch (Exception e) when (e is not OperationCanceledException)
-                        {
-                            return $"a message could not be stored and is not acked: {e.Message}";
-                        }
-                        if (!message.Chunk.IsEmpty)
-                        {
-                            acks.Clear(BufferBytes);
-                            Ack.Write(acks, message.Chunk.Span, message.HasOrigin);
-                            await stream.WriteAsync(acks.WrittenMemory, ackLimit.Token);
-                            await stream.FlushAsync(ackLimit.Token);
-                        }
-                    }
-                    start += message.Consumed;
-                    needed = 1;
+                    peers.Tell(peer.Address, foreign);
+                    return;
                 }
-
-                buffer = MakeRoom(buffer, ref start, ref end, needed);
-                var read = await stream.ReadAsync(buffer.AsMemory(end), cancellation);
-                if (read == 0)
-                    return end > start ? $"closed in the middle of a message ({end - start} bytes of it came)" : null;
-                end += read;
+                first = false;
+                var kind = message.Parse(buffer.Bytes);
+                if (kind == MessageKind.Malformed)
+                {
+                    peers.Tell(peer.Address, $"sends {message.Reason}");
+                    return;
+                }
+                if (kind == MessageKind.NotEnough)
+                {
+                    needed = message.Needed;
+                    break;
+                }
+                if (kind == MessageKind.Ignored && ++ignored > IgnoredMax)
+                {
+                    peers.Tell(peer.Address, $"does not speak the Forward protocol: {Printable.Text(buffer.Bytes.Span)}");
+                    return;
+                }
+                if (limited)
+                    readLimit.CancelAfter(Timeout.InfiniteTimeSpan);
+                limited = false;
+                if (kind is not (MessageKind.Ignored or MessageKind.Heartbeat))
+                {
+                    if (!await StoreAsync(message, peer, cancellation))
+                        return;
+                    if (!message.Chunk.IsEmpty && !await AckAsync(stream, message, acks, peer, ackLimit, cancellation))
+                        return;
+                }
+                buffer.Take(message.Consumed);
+                needed = 1;
             }
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
+
+            if (!buffer.TryMakeRoom(needed))
+                return;
+            // A peer may be idle as long as it likes, but not in the middle of a message.
+            if (buffer.Count > 0 && (!limited || progress >= ProgressBytes))
+            {
+                readLimit.CancelAfter(ProgressTime);
+                limited = true;
+                progress = 0;
+            }
+            int read;
+            try
+            {
+                read = await stream.ReadAsync(buffer.Room, readLimit.Token);
+            }
+            catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+            {
+                peers.Tell(peer.Address, $"stops in the middle of a message ({buffer.Count} bytes of it came, {progress} of them in the last {ProgressTime.TotalSeconds} s)");
+                return;
+            }
+            if (read == 0)
+            {
+                if (buffer.Count > 0)
+                    peers.Tell(peer.Address, $"closed in the middle of a message ({buffer.Count} bytes of it came)");
+                return;
+            }
+            buffer.Add(read);
+            progress += read;
         }
     }
 
-    // Moves what is left to the front and grows by doubling: memory follows the bytes that came, not the length that was claimed.
-    private static byte[] MakeRoom(byte[] buffer, ref int start, ref int end, int needed)
+    // What is known by the very first byte to be another protocol.
+    private static string? Foreign(byte first) => first switch
     {
-        var left = end - start;
-        var size = buffer.Length;
-        if (left == size)
-            size = (int)Math.Min((long)size * 2, Math.Max(needed, size + 1L));
-        else if (left == 0 && size > BufferBytesKept)
-            size = BufferBytes;
-        if (size != buffer.Length)
+        (byte)'[' or (byte)'{' => "sends JSON; this receiver takes MessagePack",
+        TlsHandshake => "sends TLS; this receiver takes plain TCP",
+        _ => null,
+    };
+
+    // False: it is not stored, and the connection is to be closed.
+    private async ValueTask<bool> StoreAsync(ForwardMessage message, ForwardPeer peer, CancellationToken cancellation)
+    {
+        // Known only after it was unpacked, so as many messages as there are processors may be over the budget for a moment.
+        var held = message.BytesHeld;
+        if (!budget.TryTake(held))
+            return false;
+        try
         {
-            var other = ArrayPool<byte>.Shared.Rent(size);
-            buffer.AsSpan(start, left).CopyTo(other);
-            ArrayPool<byte>.Shared.Return(buffer);
-            buffer = other;
+            var stored = await receive(message, peer, cancellation);
+            if (stored)
+                peers.Well(peer.Address);
+            return stored;
         }
-        else if (start > 0 && (left == 0 || buffer.Length - end < Math.Min(needed - left, BufferBytes)))
+        catch (Exception e) when (e is not OperationCanceledException)
         {
-            buffer.AsSpan(start, left).CopyTo(buffer);
+            peers.Tell(peer.Address, $"a message could not be stored and is not acked: {e.Message}");
+            return false;
         }
-        else
+        finally
         {
-            return buffer;
+            message.Release();
+            budget.Give(held);
         }
-        start = 0;
-        end = left;
-        return buffer;
+    }
+
+    // False: the peer does not take it, and the connection is to be closed.
+    private async ValueTask<bool> AckAsync(
+        Stream stream, ForwardMessage message, ByteBuffer acks, ForwardPeer peer, CancellationTokenSource limit, CancellationToken cancellation)
+    {
+        acks.Clear(ProgressBytes);
+        Ack.Write(acks, message.Chunk.Span, message.HasOrigin);
+        var write = stream.WriteAsync(acks.WrittenMemory, limit.Token);
+        var limited = !write.IsCompleted;
+        if (limited)
+            SetLimit(ProgressTime);
+        try
+        {
+            await write;
+            await stream.FlushAsync(limit.Token);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            peers.Tell(peer.Address, $"takes no acks for {ProgressTime.TotalSeconds} s");
+            return false;
+        }
+        if (limited)
+            SetLimit(Timeout.InfiniteTimeSpan);
+        return true;
+
+        void SetLimit(TimeSpan delay)
+        {
+            limit.CancelAfter(delay);
+            // The server's stop may have set its own limit just before.
+            if (cancellation.IsCancellationRequested)
+                limit.CancelAfter(LastAckGrace);
+        }
     }
 }

@@ -8,6 +8,9 @@ public sealed class ByteBuffer(int maximum = int.MaxValue, int capacity = 256)
     /// <summary>Bytes written so far.</summary>
     public int Length { get; private set; }
 
+    /// <summary>Bytes of memory held.</summary>
+    public int Capacity => bytes.Length;
+
     /// <summary>The limit in bytes.</summary>
     public int Maximum => maximum;
 

@@ -39,6 +39,8 @@ public sealed class ForwardMessage(int messageBytesMax = ForwardMessage.BytesMax
     /// <summary>64 MiB for the entries, and one more for what is around them.</summary>
     public const int BytesMaxDefault = 65 * 1024 * 1024;
 
+    private const int BytesKept = 64 * 1024;
+
     private readonly ByteBuffer own = new(entriesBytesMax + Gzip.EndLength);
     private ValueScan scan = new();
 
@@ -81,6 +83,9 @@ public sealed class ForwardMessage(int messageBytesMax = ForwardMessage.BytesMax
     /// <summary>The raw MessagePack array of common fields, or empty.</summary>
     public ReadOnlyMemory<byte> Common { get; private set; }
 
+    /// <summary>Bytes of memory that belong to the message itself, beside the receive buffer: what was unpacked.</summary>
+    public int BytesHeld => own.Capacity;
+
     /// <summary>
     /// Parses the value that <paramref name="bytes"/> begin with. After NotEnough call again with the same bytes and more
     /// behind them: what was looked at is not looked at again.
@@ -110,8 +115,15 @@ public sealed class ForwardMessage(int messageBytesMax = ForwardMessage.BytesMax
         HasOrigin = false;
         Origin = default;
         Number = Done = 0;
-        own.Clear(1024 * 1024);
+        own.Clear(BytesKept);
         return ParseArray(bytes[..Consumed]);
+    }
+
+    /// <summary>Gives back the memory of a large message that was unpacked. What the message shows is not valid any more, except its chunk id.</summary>
+    public void Release()
+    {
+        own.Clear(BytesKept);
+        Entries = default;
     }
 
     // From here on the value is known to be whole, so only its shape can be wrong.

@@ -5,7 +5,7 @@ namespace Hikyaku.Transfer.Intake;
 
 /// <summary>
 /// What has been received from whom: per origin and route the lowest number not acknowledged to the sender, and the numbers
-/// received above it. Kept in memory, and stated in each segment of the log, with a mark once the statement is whole.
+/// received above it. Kept in memory, and stated in each segment of the log.
 /// </summary>
 internal sealed class PeerTable
 {
@@ -56,16 +56,6 @@ internal sealed class PeerTable
         peer.Above.Remove(peer.Above.Min);
     }
 
-    /// <summary>Whether the record is the mark behind a whole statement; <paramref name="begun"/> is the segment in which that begins.</summary>
-    public static bool IsMark(in LogRecord record, out ulong begun)
-    {
-        begun = 0;
-        if (record.Kind != RecordKind.Peers || !PeersRecord.TryParse(record.Body, out var peers) || peers.Origin != Guid.Empty)
-            return false;
-        begun = peers.Done;
-        return true;
-    }
-
     /// <summary>Takes up what a record of the log says.</summary>
     public void Recall(in LogRecord record)
     {
@@ -82,13 +72,9 @@ internal sealed class PeerTable
         }
     }
 
-    /// <summary>
-    /// States everything from the open segment on, and the mark behind it; <paramref name="begun"/> is that segment. False: there
-    /// was no room; state it again later.
-    /// </summary>
-    public bool TryState(LogWriter log, out ulong begun)
+    /// <summary>States everything. False: there was no room.</summary>
+    public bool TryState(LogWriter log)
     {
-        begun = log.SegmentStart;
         var head = new byte[PeersRecord.HeadBytes(256, AboveMax)];
         foreach (var peer in _peers.Values)
         {
@@ -97,8 +83,7 @@ internal sealed class PeerTable
                 return false;
         }
 
-        var mark = PeersRecord.WriteHead(head, Guid.Empty, [], begun, []);
-        return log.TryAppend(RecordKind.Peers, head.AsSpan(0, mark), [], out _);
+        return true;
     }
 
     private Peer Find(Guid origin, ReadOnlySpan<byte> route)

@@ -1,3 +1,4 @@
+using System.Text;
 using Hikyaku.Forward;
 using Hikyaku.Log;
 using Hikyaku.Transfer.Delivery;
@@ -26,6 +27,8 @@ internal sealed class ReceiveIntake : IDisposable
     private readonly LogTail _tail;
     private readonly TimeProvider _time;
     private readonly PeerTable _peers;
+    private readonly ForeignTable _foreign;
+    private readonly PeerReports _troubles;
     private readonly Lock _append = new();
     private readonly GroupCommit _commit;
     private readonly EntryScratch _scratch = new();
@@ -44,8 +47,10 @@ internal sealed class ReceiveIntake : IDisposable
         _time = time;
         _report = report;
         _peers = new PeerTable(report);
+        _troubles = new PeerReports(report, time);
         // What the peers are recalled from must not be retired before they are stated again.
         _log = LogWriter.Open(storage, options with { Floor = () => Volatile.Read(ref _stated) });
+        _foreign = new ForeignTable(ForeignTable.MessagesFor(Math.Min(options.SegmentBytes, _log.QuotaBytes / 4)));
         Recall(storage);
         _log.SegmentOpened = State;
         if (settings.Commit == CommitLevel.Strict)
@@ -56,38 +61,46 @@ internal sealed class ReceiveIntake : IDisposable
     /// <summary>Every record below this sequence is on the disk.</summary>
     public ulong Committed => _log.CommittedSequence;
 
-    /// <summary>True once the chunk is stored and may be acknowledged; false if it cannot be. Waits a while if the log is full.</summary>
-    public async ValueTask<bool> ReceiveAsync(ForwardMessage message, string peer, CancellationToken cancel)
+    /// <summary>True once the message is stored and may be acknowledged; false if it cannot be. Waits a while if the log is full.</summary>
+    public async ValueTask<bool> ReceiveAsync(ForwardMessage message, ForwardPeer peer, CancellationToken cancel)
     {
         if (message.Route.Length > RouteBytesMax || message.Tag.Length > TagBytesMax || message.Common.Length > CommonBytesMax)
         {
-            _refused++;
-            _report($"{peer}: refused a message with a name of more than {TagBytesMax} bytes or common fields of more than {CommonBytesMax}");
+            Interlocked.Increment(ref _refused);
+            _troubles.Tell(peer.Address, $"refused a message with a name of more than {TagBytesMax} bytes or common fields of more than {CommonBytesMax}");
             return false;
         }
 
+        var id = IdOf(message, peer);
+        if (id != Guid.Empty)
+            Meet(id, peer);
         var start = _time.GetTimestamp();
         var stored = 0;
-        while ((stored = Store(message, peer, stored)) < message.Entries.Length)
+        while ((stored = Store(message, id, peer, stored)) < message.Entries.Length)
         {
             if (!_full)
-                _report($"receive log: full ({_log.Bytes} of {_log.QuotaBytes} bytes); {peer} waits until lines have left it, or the quota is raised");
+                _report($"receive log: full ({_log.Bytes} of {_log.QuotaBytes} bytes); {peer.Address} waits until lines have left it, or the quota is raised");
             _full = true;
-            // Nothing of a chunk of ours is stored by halves; of a foreign message the rest is awaited, for a repetition would double the first part.
-            if (stored == 0 && _time.GetElapsedTime(start) > FullPatience)
+            // Without an id there is nobody who would send it again.
+            if (!message.Chunk.IsEmpty && _time.GetElapsedTime(start) > FullPatience)
             {
-                _refused++;
+                Interlocked.Increment(ref _refused);
                 return false;
             }
 
             await Task.Delay(FullRetryTime, _time, cancel);
         }
 
-        _full = false;
         if (_settings.Commit == CommitLevel.Strict || _lagging)
         {
             await _commit.CommitAsync(cancel);
             _tail.Pulse();
+        }
+
+        if (id != Guid.Empty)
+        {
+            lock (_append)
+                _foreign.Acked(id, peer.Connection);
         }
 
         return true;
@@ -182,7 +195,10 @@ internal sealed class ReceiveIntake : IDisposable
 
         using var reader = new LogReader(storage, _stated) { Report = _report };
         while (reader.TryRead(out var record))
+        {
             _peers.Recall(record);
+            _foreign.Recall(record);
+        }
     }
 
     // Where the last full statement that ends in this segment begins; null if none does.
@@ -192,7 +208,7 @@ internal sealed class ReceiveIntake : IDisposable
         using var reader = new LogReader(storage, start);
         while (reader.TryRead(out var record) && reader.SegmentStart == start)
         {
-            if (PeerTable.IsMark(record, out var begun))
+            if (StatementMark.Is(record, out var begun))
                 found = begun;
         }
 
@@ -202,19 +218,45 @@ internal sealed class ReceiveIntake : IDisposable
     // Called by the log for each segment it opens, with room for as much as the last time; and again if that was not enough.
     private void State(LogWriter log)
     {
-        if (!_peers.TryState(log, out var begun))
+        var begun = log.SegmentStart;
+        if (!_peers.TryState(log) || !_foreign.TryState(log) || !StatementMark.TryWrite(log, begun))
             return;
         _statedFor = log.SegmentStart;
         Volatile.Write(ref _stated, begun);
     }
 
+    // What tells a repetition of a foreign sender from news; empty if nothing does. The address is part of it because some make
+    // the id of the content alone, and the entries because some count their ids from 1 after each start.
+    private Guid IdOf(ForwardMessage message, ForwardPeer peer)
+    {
+        if (IsNumbered(message) || message.Chunk.IsEmpty)
+            return Guid.Empty;
+        var print = new Fingerprint(_log.Identity);
+        print.Add(Encoding.UTF8.GetBytes(peer.Address));
+        print.Add(message.Tag.Span);
+        print.Add(message.Chunk.Span);
+        print.Add(message.Entries.Span);
+        return print.Value();
+    }
+
+    private void Meet(Guid id, ForwardPeer peer)
+    {
+        lock (_append)
+        {
+            if (_foreign.IsAckedOn(id, peer.Connection) || _settings.StoresRepeats)
+                _foreign.Forget(id);
+            else if (_foreign.IsWhole(id))
+                _repeats++;
+        }
+    }
+
     // Returns how many bytes of the entries are stored by now: all, or where to go on when there is room.
-    private int Store(ForwardMessage message, string peer, int from)
+    private int Store(ForwardMessage message, Guid id, ForwardPeer peer, int from)
     {
         int stored;
         lock (_append)
         {
-            stored = message.HasOrigin && message.Number != 0 ? StoreOnce(message, peer) : StoreForeign(message, peer, from);
+            stored = IsNumbered(message) ? StoreOnce(message, peer) : StoreForeign(message, id, peer, from);
             if (stored == message.Entries.Length && _statedFor != _log.SegmentStart)
                 State(_log);
         }
@@ -223,7 +265,9 @@ internal sealed class ReceiveIntake : IDisposable
         return stored;
     }
 
-    private int StoreOnce(ForwardMessage message, string peer)
+    private static bool IsNumbered(ForwardMessage message) => message.HasOrigin && message.Number != 0;
+
+    private int StoreOnce(ForwardMessage message, ForwardPeer peer)
     {
         if (_peers.IsRepeat(message.Origin, message.Route.Span, message.Number, message.Done) && !_settings.StoresRepeats)
         {
@@ -231,13 +275,13 @@ internal sealed class ReceiveIntake : IDisposable
             return message.Entries.Length;
         }
 
-        if (!TryAppend(message, message.Entries.Span, peer))
+        if (!TryAppend(message, message.Origin, message.Done, message.Entries.Span, peer))
             return 0;
         _peers.Add(message.Origin, message.Route.Span, message.Number);
         return message.Entries.Length;
     }
 
-    private void Retire()
+    internal void Retire()
     {
         try
         {
@@ -255,43 +299,54 @@ internal sealed class ReceiveIntake : IDisposable
         }
     }
 
-    // Nothing tells a foreign sender's repetition from news, so a message may as well be several records.
-    private int StoreForeign(ForwardMessage message, string peer, int from)
+    // In several records if it is large. Of one that is repeated the parts that are there are not stored again, whether they came
+    // over a connection that broke, before this process was killed, or come over another connection at this moment.
+    private int StoreForeign(ForwardMessage message, Guid id, ForwardPeer peer, int from)
     {
         var all = message.Entries.Span;
-        var entries = new EntryReader(all[from..], message.Common.Span, _scratch);
-        var start = from;
-        while (entries.TryRead(out _))
+        var start = Math.Max(from, _foreign.StoredOf(id, all.Length));
+        var entries = new EntryReader(all[start..], message.Common.Span, _scratch);
+        var begin = start;
+        var broken = 0L;
+        while (start < all.Length)
         {
-            var end = from + entries.Position;
-            if (end - start < ForeignRecordBytes && end < all.Length)
+            var more = entries.TryRead(out _);
+            var end = more ? begin + entries.Position : all.Length;
+            if (more && end - start < ForeignRecordBytes && end < all.Length)
                 continue;
-            if (!TryAppend(message, all[start..end], peer))
+            var isLast = end == all.Length;
+            var part = id == Guid.Empty ? 0 : ForeignTable.Part(start, isLast);
+            if (!TryAppend(message, id, part, all[start..end], peer))
                 return start;
+            if (id != Guid.Empty)
+                _foreign.Add(id, part, end - start);
             start = end;
+            _malformed += entries.Broken - broken;
+            broken = entries.Broken;
         }
 
-        if (entries.Broken > 0)
-        {
-            _malformed += entries.Broken;
-            _report($"{peer}: {entries.Broken} entries of a chunk cannot be read; the others are stored");
-        }
+        if (broken > 0)
+            _troubles.Tell(peer.Address, $"{broken} entries of a chunk cannot be read; the others are stored");
+        else
+            _troubles.Well(peer.Address);
 
-        return start == all.Length || TryAppend(message, all[start..], peer) ? all.Length : start;
+        return start;
     }
 
-    private bool TryAppend(ForwardMessage message, ReadOnlySpan<byte> entries, string peer)
+    private bool TryAppend(ForwardMessage message, Guid origin, ulong done, ReadOnlySpan<byte> entries, ForwardPeer peer)
     {
         var count = EntryReader.Count(entries);
-        var size = ChunkRecord.HeadBytes(message.Route.Length, message.Tag.Length, peer.Length, message.Common.Length);
+        var size = ChunkRecord.HeadBytes(message.Route.Length, message.Tag.Length, peer.Address.Length, message.Common.Length);
         if (_head.Length < size)
             _head = new byte[size * 2];
         Span<byte> address = stackalloc byte[256];
-        var addressLength = System.Text.Encoding.UTF8.GetBytes(peer.AsSpan(0, Math.Min(64, peer.Length)), address);
-        var length = ChunkRecord.WriteHead(_head, message.Origin, message.Number, message.Done, UnixNanoseconds(), (uint)count,
+        var addressLength = Encoding.UTF8.GetBytes(peer.Address.AsSpan(0, Math.Min(64, peer.Address.Length)), address);
+        var number = IsNumbered(message) ? message.Number : 0;
+        var length = ChunkRecord.WriteHead(_head, origin, number, done, UnixNanoseconds(), (uint)count,
             message.Route.Span, message.Tag.Span, address[..addressLength], message.Common.Span);
         if (!_log.TryAppend(RecordKind.Chunk, _head.AsSpan(0, length), entries, out _))
             return false;
+        _full = false;
         _chunks++;
         _lines += count;
         _bytes += entries.Length;

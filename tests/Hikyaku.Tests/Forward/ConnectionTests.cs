@@ -21,7 +21,7 @@ public sealed class ConnectionTests
         var received = 0;
         using var listener = Listen();
         var running = listener.RunAsync(
-            new ForwardServer((_, peer, _) => ValueTask.FromResult(peer == "127.0.0.1" && Interlocked.Increment(ref received) > 0), reports.Enqueue),
+            new ForwardServer((_, peer, _) => ValueTask.FromResult(peer.Address == "127.0.0.1" && Interlocked.Increment(ref received) > 0), reports.Enqueue),
             stop.Token);
         await using (var connection = new ForwardConnection(await DialAsync(listener), Acked))
         {
