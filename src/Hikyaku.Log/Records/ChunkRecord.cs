@@ -10,13 +10,15 @@ public readonly ref struct ChunkRecord
 {
     private const int FixedBytes = 64;
 
-    /// <summary>The identity of the log the chunk was made from.</summary>
+    /// <summary>
+    /// The identity of the log the chunk was made from. With number 0 the fingerprint of a foreign message, or empty if it has no id.
+    /// </summary>
     public Guid Origin { get; private init; }
 
-    /// <summary>The chunk's number within origin and route; 0 = a foreign sender, not deduplicated.</summary>
+    /// <summary>The chunk's number within origin and route; 0 = a foreign sender.</summary>
     public ulong Number { get; private init; }
 
-    /// <summary>The lowest number the sender has not got acknowledged.</summary>
+    /// <summary>The lowest number the sender has not got acknowledged. With number 0 where in the message the entries begin; bit 63: they end it.</summary>
     public ulong Done { get; private init; }
 
     /// <summary>Unix time of receipt in nanoseconds.</summary>

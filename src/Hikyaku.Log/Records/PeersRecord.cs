@@ -5,7 +5,7 @@ namespace Hikyaku.Log;
 
 /// <summary>
 /// What has been received from one origin by one route: body = 16 origin, u64 done, u32 count, u32 length of the route,
-/// count times u64 number, route.
+/// count times u64 number, route. With an empty origin: fingerprints of foreign messages, or the mark behind a whole statement.
 /// </summary>
 public readonly ref struct PeersRecord
 {
