@@ -64,7 +64,8 @@ internal sealed partial class Delivery(string name, IReadOnlyList<(Machine Machi
                 // A page of which nothing reached the disk, of a line that was not promised.
                 if (mayHaveFragments && text.Contains('\0', StringComparison.Ordinal))
                     continue;
-                if (mayHaveFragments && mine.Values.Any(a => a.Lines.Exists(l => (l.MayBeMissing || l.MayBeDouble) && text.Length > 0 && l.Text.Contains(text, StringComparison.Ordinal))))
+                // Down to the newline alone, which may have been a write of its own.
+                if (mayHaveFragments && mine.Values.Any(a => a.Lines.Exists(l => (l.MayBeMissing || l.MayBeDouble) && l.Text.Contains(text, StringComparison.Ordinal))))
                     continue;
                 return $"nobody wrote at byte {start - end - 1}: {Short(text)}";
             }
