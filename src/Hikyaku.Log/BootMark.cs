@@ -5,7 +5,7 @@ namespace Hikyaku.Log;
 /// <summary>
 /// The sequence from which on a log was written since the machine was booted, in a file of its own beside the segments. After a
 /// loss of power a log may end before a place that a reader has noted; what comes from this sequence on is new to every reader.
-/// Only read in the boot that wrote it, so it is never synced.
+/// Only read in the boot that wrote it, so what it says is never synced.
 /// </summary>
 public static unsafe class BootMark
 {

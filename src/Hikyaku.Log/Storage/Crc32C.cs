@@ -4,18 +4,19 @@ using System.Runtime.CompilerServices;
 namespace Hikyaku.Log;
 
 /// <summary>CRC-32C (Castagnoli) with the processor's instruction.</summary>
-internal static unsafe class Crc32C
+public static unsafe class Crc32C
 {
     // One instruction takes three cycles but a new one can start every cycle: three lanes fill the pipe. Shorter inputs do not
     // pay for the joining of the lanes.
     private const int Lane = 1024;
 
+    /// <summary>The checksum of the bytes.</summary>
     public static uint Compute(ReadOnlySpan<byte> bytes)
     {
         fixed (byte* p = bytes) return Compute(p, bytes.Length);
     }
 
-    public static uint Compute(byte* p, long length)
+    internal static uint Compute(byte* p, long length)
     {
         uint crc = uint.MaxValue;
         while (length >= 3 * Lane)

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Numerics;
 using Hikyaku.Forward;
 using Hikyaku.Log;
 
@@ -364,7 +363,7 @@ internal sealed class Journal : IDisposable
         if (length > (uint)(bytes.Length - HeaderBytes))
             return false;
         var covered = bytes.Slice(8, 1 + (int)length);
-        if (Checksum(covered) != BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]))
+        if (Crc32C.Compute(covered) != BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]))
             return false;
         kind = covered[0];
         body = covered[1..];
@@ -445,7 +444,7 @@ internal sealed class Journal : IDisposable
     {
         var entry = target.At(start, target.Length - start);
         BinaryPrimitives.WriteUInt32LittleEndian(entry, (uint)(entry.Length - HeaderBytes));
-        BinaryPrimitives.WriteUInt32LittleEndian(entry[4..], Checksum(entry[8..]));
+        BinaryPrimitives.WriteUInt32LittleEndian(entry[4..], Crc32C.Compute(entry[8..]));
     }
 
     private static void AddPosition(ByteBuffer target, LogPosition position)
@@ -485,19 +484,5 @@ internal sealed class Journal : IDisposable
         var value = body.Slice(4, length).ToArray();
         body = body[(4 + length)..];
         return value;
-    }
-
-    private static uint Checksum(ReadOnlySpan<byte> bytes)
-    {
-        var crc = uint.MaxValue;
-        while (bytes.Length >= 8)
-        {
-            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
-            bytes = bytes[8..];
-        }
-
-        foreach (var b in bytes)
-            crc = BitOperations.Crc32C(crc, b);
-        return ~crc;
     }
 }
