@@ -31,7 +31,11 @@ public sealed record TransferSettings
 }
 
 /// <summary>The log of one mount, as this process reads it. <see cref="DoorbellFd"/> is the inherited eventfd that the mount rings.</summary>
-public sealed record MountLog(string Name, int DoorbellFd, CommitLevel Commit);
+public sealed record MountLog(string Name, int DoorbellFd, CommitLevel Commit)
+{
+    /// <summary>Leads to the directory underneath the mount, where backing files lie; null if the log has no extents.</summary>
+    public string? BackingDirectory { get; init; }
+}
 
 /// <summary>The receiving side. <see cref="CommitInterval"/> is used with <see cref="CommitLevel.Interval"/> only.</summary>
 public sealed record ReceiveSettings(string Listen)

@@ -23,4 +23,7 @@ public enum RecordKind : byte
 
     /// <summary>Filler over damage found at recovery; written by the log itself.</summary>
     Void = 7,
+
+    /// <summary>A file grew by bytes that stand in a backing file.</summary>
+    Extent = 8,
 }
