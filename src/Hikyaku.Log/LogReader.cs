@@ -14,6 +14,7 @@ public sealed class LogReader : IDisposable
     private ulong _first;
     private bool _isSealed;
     private uint _idlePolls;
+    private long _lastOffset;
 
     /// <summary>Starts at sequence from; 0 or 1: at the oldest there is. A log that does not exist yet is waited for.</summary>
     public LogReader(ILogStorage storage, ulong from)
@@ -55,6 +56,7 @@ public sealed class LogReader : IDisposable
     {
         while (_segment is not null || TryOpenNext())
         {
+            _lastOffset = _scan.Offset;
             switch (_scan.Next(out record))
             {
                 case ScanStep.Record:
@@ -78,6 +80,9 @@ public sealed class LogReader : IDisposable
         record = default;
         return false;
     }
+
+    /// <summary>Makes the record that was just read the next one again. Only behind a <see cref="TryRead"/> that returned true, once.</summary>
+    public void StepBack() => _scan.GoBack(_lastOffset, --Position);
 
     /// <summary>The first sequences of the segments there are, in order. Each segment states again what a reader of it alone must know.</summary>
     public static List<ulong> SegmentStarts(ILogStorage storage)

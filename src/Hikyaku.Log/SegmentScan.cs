@@ -45,6 +45,9 @@ internal unsafe struct SegmentScan(SegmentMemory memory, ulong first)
         return ScanStep.Record;
     }
 
+    /// <summary>Goes to a record that was there.</summary>
+    public void GoBack(long offset, ulong sequence) => (Offset, Sequence) = (offset, sequence);
+
     /// <summary>Goes to the next valid record behind the present place; false (and no move) if there is none.</summary>
     public bool TrySkipDamage()
     {

@@ -195,7 +195,7 @@ public sealed class TransferProcess
         LineReader reader;
         ulong bootStart;
         // The writer makes the first segment, whose header holds the log's identity, and says what is new since the machine was booted.
-        while ((reader = new LineReader(storage, _settings.Host, new PathMatch(route.Match), ReadableEnd(settings.Log), _settings.Report)).Log == Guid.Empty
+        while ((reader = MakeReader(settings, route, storage)).Log == Guid.Empty
             || !TryFindBootStart(storage, out bootStart))
         {
             reader.Dispose();
@@ -217,6 +217,13 @@ public sealed class TransferProcess
             throw;
         }
     }
+
+    private LineReader MakeReader(PumpSettings settings, RouteSettings route, ILogStorage storage) =>
+        new(storage, _settings.Host, new PathMatch(route.Match), ReadableEnd(settings.Log), _settings.Report)
+        {
+            Backing = _settings.Mounts.FirstOrDefault(m => string.Equals(m.Name, settings.Log, StringComparison.Ordinal))?.BackingDirectory is { } directory
+                ? new BackingFiles(_settings.Disk, directory) : null,
+        };
 
     // What is not on the disk yet is not acknowledged: after a loss of power it comes again, and must not have gone further before.
     private Func<ulong>? ReadableEnd(string log) => log == ReceiveLog && _settings.Receive!.Commit == CommitLevel.Strict ? () => _intake!.Committed : null;

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Text;
 using Hikyaku.Forward;
 using Hikyaku.Log;
@@ -7,7 +8,7 @@ using Hikyaku.Transfer.Rules;
 namespace Hikyaku.Transfer.Delivery;
 
 /// <summary>
-/// Reads one log for one pump: writes become lines per open file, received chunks are lines already. Lines whose path no
+/// Reads one log for one pump: writes and extents become lines per open file, received chunks are lines already. Lines whose path no
 /// pattern matches are counted and passed over.
 /// </summary>
 internal sealed class LineReader : IDisposable
@@ -17,6 +18,9 @@ internal sealed class LineReader : IDisposable
 
     // What other hosts call themselves and their files is cut to what a Linux host could mean.
     private const int HostBytesMax = 255, PathBytesMax = 4096;
+
+    // An extent may be longer than memory: it is read in pieces.
+    private const int PieceBytes = 256 << 10;
 
     private sealed class Known(LineSource source, SourceCount count)
     {
@@ -31,6 +35,12 @@ internal sealed class LineReader : IDisposable
         public byte[] Path { get; } = path;
         public LineAssembler Lines { get; } = new();
         public Known? Known { get; set; }
+
+        /// <summary>Number of the backing file that its extents lie in; null if it has none.</summary>
+        public ulong? Backing { get; set; }
+
+        /// <summary>That bytes of it are gone was reported.</summary>
+        public bool IsToldOf { get; set; }
     }
 
     private readonly ILogStorage _storage;
@@ -46,6 +56,7 @@ internal sealed class LineReader : IDisposable
     private readonly Lock _countsLock = new();
     private readonly List<Known?> _common = [];
     private readonly EntryScratch _scratch = new();
+    private byte[] _piece = [];
     private LogReader _log;
     private Known? _last;
     private ulong _segment;
@@ -79,6 +90,9 @@ internal sealed class LineReader : IDisposable
     /// <summary>The log's identity; empty if it has no segment yet.</summary>
     public Guid Log { get; }
 
+    /// <summary>Where extents lie; null: nowhere, and what they hold is lost.</summary>
+    public BackingFiles? Backing { get; init; }
+
     /// <summary>What is read next.</summary>
     public LogPosition Position => new(_log.Position, _skip);
 
@@ -87,6 +101,9 @@ internal sealed class LineReader : IDisposable
 
     /// <summary>Records and entries that could not be read.</summary>
     public long Malformed { get; private set; }
+
+    /// <summary>Bytes of extents that nobody has any more.</summary>
+    public long Gone { get; private set; }
 
     /// <summary>Lines cut because they were longer than the limit.</summary>
     public long Cut { get; private set; }
@@ -152,7 +169,7 @@ internal sealed class LineReader : IDisposable
             }
 
             // The record goes on in the next chunk.
-            Reopen(record.Sequence);
+            _log.StepBack();
             _skip = _taken;
             break;
         }
@@ -179,7 +196,11 @@ internal sealed class LineReader : IDisposable
             return [.. _counts.Values.Select(static c => c.Status())];
     }
 
-    public void Dispose() => _log.Dispose();
+    public void Dispose()
+    {
+        _log.Dispose();
+        Backing?.Dispose();
+    }
 
     private void Reopen(ulong position)
     {
@@ -238,6 +259,8 @@ internal sealed class LineReader : IDisposable
         {
             case RecordKind.Write:
                 return ReadWrite(chunk, record, bounded);
+            case RecordKind.Extent:
+                return ReadExtent(chunk, record, bounded);
             case RecordKind.Close:
                 ReadClose(chunk, record);
                 return true;
@@ -265,33 +288,75 @@ internal sealed class LineReader : IDisposable
             return true;
         }
 
-        var known = file.Known;
-        if (known is null || known.Source.Pid != write.Pid || known.Source.Uid != write.Uid)
-            file.Known = known = Find(_host, file.Path, write.Pid, write.Uid);
-
-        var count = known.Count;
+        var known = KnownOf(file, write.Pid, write.Uid);
+        var length = write.Data.Length;
         if (_skip == 0)
-            count.Add(0, write.Data.Length, write.Time);
-        if (!count.Matched)
+            known.Count.Add(0, length, write.Time);
+        if (!known.Count.Matched)
             return true;
+        var from = (int)Math.Min(_skip, length);
+        return TakeLines(chunk, file, known, write.Time, write.Data[from..], from, length, chunkEnds: bounded ? static c => c.IsOverfull : null);
+    }
 
+    private bool ReadExtent(Chunk chunk, in LogRecord record, bool bounded)
+    {
+        if (!ExtentRecord.TryParse(record.Body, out var extent) || FileOf(extent.Source, extent.Handle) is not { } file)
+        {
+            Malformed++;
+            return true;
+        }
+
+        file.Backing = extent.File;
+        var known = KnownOf(file, extent.Pid, extent.Uid);
+        var length = (long)(extent.To - extent.From);
+        if (_skip == 0)
+            known.Count.Add(0, length, extent.Time);
+        if (!known.Count.Matched)
+            return true;
+        if (_piece.Length < Math.Min(length, PieceBytes))
+            _piece = new byte[BitOperations.RoundUpToPowerOf2((uint)Math.Min(length, PieceBytes))];
+        for (var from = _skip; from < length;)
+        {
+            var piece = _piece.AsSpan(0, (int)Math.Min(_piece.Length, length - from));
+            var got = Backing?.Read(extent, from, piece) ?? 0;
+            // A chunk may end wherever a line does: many of them may be in one extent, and stepping back costs next to nothing.
+            if (!TakeLines(chunk, file, known, extent.Time, piece[..got], from, length, chunkEnds: bounded ? static c => c.IsFull : null))
+                return false;
+            from += got;
+            if (got == piece.Length)
+                continue;
+            Gone += length - from;
+            EndLine(chunk, file, known, extent.Time);
+            if (!file.IsToldOf)
+                _report($"{Encoding.UTF8.GetString(file.Path)}: bytes {extent.From + (ulong)from} to {extent.To} are lost: below the mount somebody has removed or cut the file before they were carried");
+            file.IsToldOf = true;
+            break;
+        }
+
+        return true;
+    }
+
+    // Takes lines out of what stands behind the first bytes of a record. False: the chunk ended, or the bound was met, before all
+    // of the record's bytes were taken.
+    private bool TakeLines(Chunk chunk, OpenFile file, Known known, long time, ReadOnlySpan<byte> data, long from, long length, Func<Chunk, bool>? chunkEnds)
+    {
         var lines = file.Lines;
         var before = chunk.Lines;
         var cut = lines.Cut;
-        var data = write.Data[(int)Math.Min(_skip, write.Data.Length)..];
         var whole = true;
+        var end = from + data.Length;
         while (lines.TryNext(ref data, out var text))
         {
-            chunk.Add(new Line(known.Source, write.Time, text));
-            _taken = write.Data.Length - data.Length;
-            if (!data.IsEmpty && (_taken == _limit || (bounded && chunk.IsOverfull)))
+            chunk.Add(new Line(known.Source, time, text));
+            _taken = end - data.Length;
+            if (_taken < length && (_taken == _limit || chunkEnds?.Invoke(chunk) == true))
             {
                 whole = false;
                 break;
             }
         }
 
-        count.Add(chunk.Lines - before, 0, write.Time);
+        known.Count.Add(chunk.Lines - before, 0, time);
         Cut += lines.Cut - cut;
         if (lines.Tail.Length > 0)
             _unfinished.Add(file);
@@ -300,18 +365,31 @@ internal sealed class LineReader : IDisposable
         return whole;
     }
 
+    private void EndLine(Chunk chunk, OpenFile file, Known known, long time)
+    {
+        _unfinished.Remove(file);
+        if (!file.Lines.TryEnd(out var text) || !known.Count.Matched)
+            return;
+        chunk.Add(new Line(known.Source, time, text));
+        known.Count.Add(1, 0, time);
+    }
+
     private void ReadClose(Chunk chunk, in LogRecord record)
     {
         if (!CloseRecord.TryParse(record.Body, out var close) || !_files.Remove(close.Handle, out var file))
             return;
-        _unfinished.Remove(file);
-        if (!file.Lines.TryEnd(out var text))
-            return;
-        var known = file.Known ?? Find(_host, file.Path, 0, 0);
-        if (!known.Count.Matched)
-            return;
-        chunk.Add(new Line(known.Source, close.Time, text));
-        known.Count.Add(1, 0, close.Time);
+        EndLine(chunk, file, file.Known ?? Find(_host, file.Path, 0, 0), close.Time);
+        // Nobody writes to it any more, so it may be deleted: then it should give its room back.
+        if (file.Backing is { } backing)
+            Backing?.Close(backing);
+    }
+
+    private Known KnownOf(OpenFile file, uint pid, uint uid)
+    {
+        var known = file.Known;
+        if (known is null || known.Source.Pid != pid || known.Source.Uid != uid)
+            file.Known = known = Find(_host, file.Path, pid, uid);
+        return known;
     }
 
     private OpenFile? FileOf(ulong source, ulong handle)

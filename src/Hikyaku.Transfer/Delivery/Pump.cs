@@ -172,6 +172,7 @@ internal sealed class Pump : IAsyncDisposable
         Add("dropped before they were read", _reader.Missed);
         Add("damaged regions of the log", _reader.DamagedRegions);
         Add("malformed entries", _reader.Malformed);
+        Add("bytes removed or cut below the mount before they were carried", _reader.Gone);
         Add("chunks no longer in the log", _unreadable);
         Add("lines carried in pieces, being longer than 4 MiB (nothing lost)", _reader.Cut);
         return losses;

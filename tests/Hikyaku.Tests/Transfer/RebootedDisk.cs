@@ -3,7 +3,7 @@ using Hikyaku.Log;
 namespace Hikyaku.Tests.Transfer;
 
 /// <summary>The disk of this machine, as after a boot of that name.</summary>
-internal sealed class RebootedDisk(Guid boot) : Disk
+internal class RebootedDisk(Guid boot) : Disk
 {
     public override Guid Boot => boot;
 

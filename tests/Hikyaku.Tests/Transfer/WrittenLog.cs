@@ -47,6 +47,17 @@ internal sealed partial class WrittenLog : IDisposable
         Ring();
     }
 
+    /// <summary>Notes bytes of a backing file.</summary>
+    public void Extent(string path, ulong handle, ulong file, ulong generation, ulong from, ulong to, uint pid = 7)
+    {
+        var source = State(path);
+        var length = ExtentRecord.WriteHead(_head, source, handle, file, generation, from, to, _time++, 1000, pid);
+        _appending = path;
+        Assert.True(_log.TryAppend(RecordKind.Extent, _head.AsSpan(0, length), [], out _));
+        _appending = null;
+        Ring();
+    }
+
     public void Close(string path, ulong handle)
     {
         var length = CloseRecord.WriteHead(_head, State(path), handle, _time++);
