@@ -6,6 +6,8 @@ namespace Hikyaku.Log;
 /// </summary>
 public sealed class LogReader : IDisposable
 {
+    private const int BehindBytes = 2 << 20;
+
     private readonly ILogStorage _storage;
     private readonly bool _beginsAnywhere;
     private readonly HashSet<ulong> _passedOver = [];
@@ -15,6 +17,7 @@ public sealed class LogReader : IDisposable
     private bool _isSealed;
     private uint _idlePolls;
     private long _lastOffset;
+    private long _left;
 
     /// <summary>Starts at sequence from; 0 or 1: at the oldest there is. A log that does not exist yet is waited for.</summary>
     public LogReader(ILogStorage storage, ulong from)
@@ -65,6 +68,7 @@ public sealed class LogReader : IDisposable
                     else if (record.Sequence >= Position)
                     {
                         Position = record.Sequence + 1;
+                        LeaveBehind();
                         return true;
                     }
                     break;
@@ -101,6 +105,13 @@ public sealed class LogReader : IDisposable
     {
         _segment?.Dispose();
         _segment = null;
+    }
+
+    private void LeaveBehind()
+    {
+        if (_scan.Offset - _left < BehindBytes) return;
+        _segment!.Leave(_left, _scan.Offset);
+        _left = _scan.Offset;
     }
 
     private void PassOwn(LogRecord record)
@@ -203,7 +214,7 @@ public sealed class LogReader : IDisposable
             if (_first != 0 || !_beginsAnywhere) Missed += (long)(first - Position);
             Position = first;
         }
-        (_segment, _scan, _first, _isSealed, _idlePolls) = (memory, new SegmentScan(memory, first), first, isSealed, 0);
+        (_segment, _scan, _first, _isSealed, _idlePolls, _left) = (memory, new SegmentScan(memory, first), first, isSealed, 0, 0);
         return true;
     }
 

@@ -10,6 +10,13 @@ public sealed unsafe class LogWriter : IDisposable
 {
     private const int LeastSegmentBytes = 64 << 10;
 
+    // Bodies from here on are stored with a system call.
+    private const int LargeBytes = 32 << 10;
+
+    // So far ahead memory is prepared, and so much stays resident behind.
+    private const int AheadBytes = 256 << 10;
+    private const int BehindBytes = 2 << 20;
+
     private readonly ILogStorage _storage;
     private readonly LogOptions _options;
     private readonly Retention _retention;
@@ -26,7 +33,9 @@ public sealed unsafe class LogWriter : IDisposable
     private SegmentMemory _open = null!;
     private byte* _start;
     private long _offset;
-    private long _limit;
+    private long _end; // where records must end
+    private long _limit; // up to here the memory is prepared
+    private long _left; // below here it is left
     private ulong _next;
     private ulong _committed;
     private long _bytes;
@@ -106,7 +115,7 @@ public sealed unsafe class LogWriter : IDisposable
         long length = (long)head.Length + data.Length;
         long size = RecordFormat.Size(length);
         long offset = _offset;
-        if (size > _limit - offset || (ulong)(length - 1) >= RecordFormat.MaxBodyBytes || kind is RecordKind.Seal or RecordKind.Void)
+        if (size > _limit - offset || (ulong)(length - 1) >= LargeBytes || kind is RecordKind.Seal or RecordKind.Void)
             return TryAppendSlowly(kind, head, data, out sequence);
         sequence = _next;
         RecordFormat.Store(_start + offset, sequence, kind, head, data);
@@ -217,7 +226,7 @@ public sealed unsafe class LogWriter : IDisposable
             _spare.Dispose();
             _spare = null;
         }
-        _limit = 0;
+        _limit = _end = 0;
         _open?.Dispose();
         _hold.Dispose();
     }
@@ -261,7 +270,7 @@ public sealed unsafe class LogWriter : IDisposable
             _spare = null;
         }
         _start = _open.Pointer;
-        _offset = recovery.Open is null ? SegmentHeader.Bytes : recovery.Offset;
+        _offset = _left = recovery.Open is null ? SegmentHeader.Bytes : recovery.Offset;
         _firstSequence = _committed = _files[0].First;
     }
 
@@ -275,7 +284,7 @@ public sealed unsafe class LogWriter : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(length, RecordFormat.MaxBodyBytes, nameof(data));
         long size = RecordFormat.Size(length);
         if (!_isAnnounced) Announce();
-        for (int attempt = 0; size > _limit - _offset; attempt++)
+        for (int attempt = 0; size > _end - _offset; attempt++)
         {
             if (!TryRotate(size))
             {
@@ -285,13 +294,39 @@ public sealed unsafe class LogWriter : IDisposable
             // What is restated may leave too little room in its turn; the last attempt belongs to the record.
             if (!_isAnnouncing && attempt < 2) Announce();
         }
-        return TryAppend(kind, head, data, out sequence);
+        sequence = _next;
+        if (length >= LargeBytes)
+        {
+            RecordFormat.StoreLarge(_open, _offset, sequence, kind, head, data);
+            _limit = Math.Max(_limit, _offset + size);
+        }
+        else
+        {
+            PrepareFor(size);
+            RecordFormat.Store(_start + _offset, sequence, kind, head, data);
+        }
+        _offset += size;
+        Volatile.Write(ref _next, sequence + 1);
+        if (_offset - _left >= BehindBytes)
+        {
+            _open.Leave(_left, _offset);
+            _left = _offset;
+        }
+        return true;
+    }
+
+    private void PrepareFor(long size)
+    {
+        if (size <= _limit - _offset) return;
+        long to = Math.Min((_offset + size + AheadBytes) & -4096L, _end);
+        _open.Prepare(Math.Max(_limit, _offset), to);
+        _limit = to;
     }
 
     private void Announce()
     {
         _isAnnounced = _isAnnouncing = true;
-        _limit = _open.Length - RecordFormat.SealBytes;
+        _end = _open.Length - RecordFormat.SealBytes;
         long offset = _offset;
         ulong start = _segmentStart;
         try
@@ -334,7 +369,8 @@ public sealed unsafe class LogWriter : IDisposable
                 _open = fresh;
                 _start = fresh.Pointer;
                 _offset = SegmentHeader.Bytes;
-                _limit = fresh.Length - RecordFormat.SealBytes;
+                _end = fresh.Length - RecordFormat.SealBytes;
+                _limit = _left = SegmentHeader.Bytes;
                 Volatile.Write(ref _next, seal + 1);
                 // A commit on its way unmaps it when it is done.
                 if (left != _committing) left.Dispose();

@@ -24,11 +24,22 @@ internal static unsafe class RecordFormat
         Publish(at, head.Length + data.Length);
     }
 
+    /// <summary>The same for large data: with a system call instead of stores, and without looking at the stored bytes again.</summary>
+    public static void StoreLarge(SegmentMemory memory, long offset, ulong sequence, RecordKind kind, ReadOnlySpan<byte> head, ReadOnlySpan<byte> data)
+    {
+        memory.Store(offset + HeaderBytes + head.Length, data);
+        byte* at = memory.Pointer + offset;
+        *(ulong*)(at + 8) = sequence;
+        *(ulong*)(at + 16) = (byte)kind;
+        head.CopyTo(new Span<byte>(at + HeaderBytes, head.Length));
+        uint crc = Crc32C.Update(uint.MaxValue, at + 8, HeaderBytes - 8 + head.Length);
+        fixed (byte* bytes = data) crc = ~Crc32C.Update(crc, bytes, data.Length);
+        Publish(at, head.Length + data.Length, crc);
+    }
+
     // The record exists from this one store on: a kill before it leaves zeros here, a kill after it leaves all of the record.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Publish(byte* at, int bodyLength)
-    {
-        uint crc = Crc32C.Compute(at + 8, HeaderBytes - 8 + (long)bodyLength);
-        Volatile.Write(ref *(ulong*)at, (uint)bodyLength | (ulong)crc << 32);
-    }
+    public static void Publish(byte* at, int bodyLength) => Publish(at, bodyLength, Crc32C.Compute(at + 8, HeaderBytes - 8 + (long)bodyLength));
+
+    private static void Publish(byte* at, int bodyLength, uint crc) => Volatile.Write(ref *(ulong*)at, (uint)bodyLength | (ulong)crc << 32);
 }

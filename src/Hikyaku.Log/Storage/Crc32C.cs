@@ -16,9 +16,11 @@ public static unsafe class Crc32C
         fixed (byte* p = bytes) return Compute(p, bytes.Length);
     }
 
-    internal static uint Compute(byte* p, long length)
+    internal static uint Compute(byte* p, long length) => ~Update(uint.MaxValue, p, length);
+
+    /// <summary>From the state after the bytes before to the state after these; all ones at first, complemented at the end.</summary>
+    internal static uint Update(uint crc, byte* p, long length)
     {
-        uint crc = uint.MaxValue;
         while (length >= 3 * Lane)
         {
             uint a = crc, b = 0, c = 0;
@@ -34,7 +36,7 @@ public static unsafe class Crc32C
         }
         for (; length >= 8; length -= 8, p += 8) crc = BitOperations.Crc32C(crc, *(ulong*)p);
         for (; length > 0; length--, p++) crc = BitOperations.Crc32C(crc, *p);
-        return ~crc;
+        return crc;
     }
 
     // The effect of a lane of zeros on a CRC, as a table per byte of it: the operation is linear.

@@ -5,7 +5,7 @@ namespace Hikyaku.Log;
 internal static unsafe partial class Libc
 {
     public const int O_RDONLY = 0, O_RDWR = 2, O_CREAT = 0x40, O_NOCTTY = 0x100, O_TRUNC = 0x200, O_APPEND = 0x400, O_CLOEXEC = 0x80000;
-    public const int PROT_READ = 1, PROT_WRITE = 2, MAP_SHARED = 1;
+    public const int PROT_READ = 1, PROT_WRITE = 2, MAP_SHARED = 1, MADV_DONTNEED = 4;
     public const int FALLOC_FL_KEEP_SIZE = 1, AT_FDCWD = -100;
     public const uint STATX_BASIC_STATS = 0x7ff;
     public const int LOCK_EX = 2, LOCK_NB = 4;
@@ -53,6 +53,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     public static partial nint Map(nint address, nint length, int protection, int flags, int fd, long offset);
+
+    [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
+    public static partial int Advise(nint address, nint length, int advice);
 
     [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
     public static partial int Unmap(nint address, nint length);

@@ -2,6 +2,11 @@ namespace Hikyaku.Log;
 
 internal sealed unsafe class SegmentFileMemory : SegmentMemory
 {
+    private const int SystemCallBytes = 32 << 10;
+    private const long PageBytes = 4096;
+
+    private static readonly byte[] Zeros = new byte[256 << 10];
+
     private readonly string _path;
     private int _fd;
 
@@ -28,6 +33,34 @@ internal sealed unsafe class SegmentFileMemory : SegmentMemory
     public override void Rewrite(long from, long to)
     {
         for (long at = from; at < to; at += 4096) Volatile.Write(ref Pointer[at], Volatile.Read(ref Pointer[at]));
+    }
+
+    // One system call makes large pages in the file's cache; the first store to each page of a hole would make a small one, at several
+    // times the cost. If it fails, the stores do that.
+    public override void Prepare(long from, long to)
+    {
+        for (; from < to; from += Zeros.Length)
+        {
+            fixed (byte* zeros = Zeros)
+                _ = Libc.PWrite(_fd, zeros, (nint)Math.Min(Zeros.Length, to - from), from);
+        }
+    }
+
+    public override void Store(long at, ReadOnlySpan<byte> bytes)
+    {
+        fixed (byte* start = bytes)
+        {
+            nint done = bytes.Length < SystemCallBytes ? 0 : Math.Max(Libc.PWrite(_fd, start, bytes.Length, at), 0);
+            base.Store(at + done, bytes[(int)done..]);
+        }
+    }
+
+    // The bytes stay in the file's cache, and what is dirty of them is written from there.
+    public override void Leave(long from, long to)
+    {
+        from = (from + PageBytes - 1) & -PageBytes;
+        to &= -PageBytes;
+        if (from < to) _ = Libc.Advise((nint)(Pointer + from), (nint)(to - from), Libc.MADV_DONTNEED);
     }
 
     public override void Dispose()

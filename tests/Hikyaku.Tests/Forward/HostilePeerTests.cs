@@ -6,6 +6,7 @@ using Xunit;
 
 namespace Hikyaku.Tests.Forward;
 
+[Collection(nameof(MeasuresMemory))]
 public sealed class HostilePeerTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
