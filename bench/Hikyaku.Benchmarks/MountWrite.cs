@@ -55,7 +55,7 @@ public class MountWrite : LineBenchmark
         _underneath = new Underneath(_top, nodes);
         _keeper = new Keeper(storage, _state, options.Keep, options.Counters, static _ => { });
         var committer = new Committer(_device, _log, _state, TimeSpan.Zero, static () => { }, static _ => { });
-        _mount = new MountedDirectory(_device, _log, _state, _underneath, new HandleTable(_state, nodes), _keeper, committer, null, options);
+        _mount = new MountedDirectory(_device, _log, _state, _underneath, new HandleTable(_state, nodes), _keeper, committer, null, storage, options);
         FuseDispatch.Dispatch(_mount, RequestBytes.Create("access.log"u8), _reply);
         if (MemoryMarshal.Read<OutHeader>(_reply).Error != 0)
             throw new IOException($"{_directory}: no file can be made");

@@ -127,6 +127,27 @@ public sealed unsafe class FuseDevice : IDisposable
         }
     }
 
+    /// <summary>
+    /// Makes a file known to the kernel, so that opens may be answered with <see cref="OpenReplyFlags.Passthrough"/> and its id. All opens of
+    /// one file must name the same id while any of them is open. Ids live as long as the connection, longer than this process.
+    /// </summary>
+    /// <returns>The id, above 0; or a negative error number, -EPERM without CAP_SYS_ADMIN.</returns>
+    public int OpenBacking(int file)
+    {
+        const nuint open = 0x4010e501;
+        var map = new BackingMap { Descriptor = file };
+        var id = Libc.IOCtl(_fd, open, &map);
+        return id < 0 ? -Marshal.GetLastPInvokeError() : id;
+    }
+
+    /// <summary>Forgets a file that no open names any more.</summary>
+    public void CloseBacking(int id)
+    {
+        const nuint close = 0x4004e502;
+        var number = (uint)id;
+        _ = Libc.IOCtl(_fd, close, &number);
+    }
+
     /// <summary>Sends a complete reply, header included, in one write.</summary>
     internal void Send(byte* reply, int length)
     {
@@ -146,6 +167,14 @@ public sealed unsafe class FuseDevice : IDisposable
         var fd = Interlocked.Exchange(ref _fd, -1);
         if (fd >= 0)
             _ = Libc.Close(fd);
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct BackingMap
+    {
+        public int Descriptor;
+        public uint Flags;
+        public ulong Padding;
     }
 
     private static bool MustRetry(int errno) => errno switch

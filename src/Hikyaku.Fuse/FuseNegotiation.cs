@@ -36,6 +36,9 @@ public sealed record FuseNegotiation(uint Minor, InitFlags Flags, int MaxWrite, 
     /// <summary>False on kernels before 6.9: a killed process then leaves its callers hanging until the connection is aborted.</summary>
     public bool CanResend => Flags.HasFlag(InitFlags.HasResend);
 
+    /// <summary>Whether files may be passed through (<see cref="FuseDevice.OpenBacking"/>): it was asked for, and the kernel is 6.9 or newer.</summary>
+    public bool CanPassThrough => Flags.HasFlag(InitFlags.Passthrough);
+
     /// <summary>Room that reading a request needs.</summary>
     public int RequestBytes => MaxWrite + PageBytes;
 
@@ -43,8 +46,10 @@ public sealed record FuseNegotiation(uint Minor, InitFlags Flags, int MaxWrite, 
     public int ReplyBytes => (MaxPages * PageBytes) + PageBytes;
 
     /// <summary>Reads the kernel's INIT, the first request after mounting, and answers it.</summary>
+    /// <param name="device">The device it was mounted with.</param>
+    /// <param name="passesThrough">Ask for passthrough.</param>
     /// <exception cref="FuseException">The kernel's protocol is too old, the mount is gone already, or this was not INIT.</exception>
-    public static unsafe FuseNegotiation Answer(FuseDevice device)
+    public static unsafe FuseNegotiation Answer(FuseDevice device, bool passesThrough = false)
     {
         using var buffer = new FuseBuffer((WantedPages * PageBytes) + PageBytes);
         Span<byte> reply = stackalloc byte[Unsafe.SizeOf<InitOut>()];
@@ -54,7 +59,7 @@ public sealed record FuseNegotiation(uint Minor, InitFlags Flags, int MaxWrite, 
             if (read != FuseReadResult.Request)
                 throw new FuseException(FuseFailure.Protocol, $"the mount was gone before it began ({read})");
             var bytes = new ReadOnlySpan<byte>(buffer.Pointer, length);
-            var (negotiation, init) = Agree(bytes);
+            var (negotiation, init) = Agree(bytes, passesThrough);
             MemoryMarshal.Write(reply, init);
             device.Reply(new FuseRequest(bytes).RawUnique, reply);
             if (negotiation is not null)
@@ -80,7 +85,7 @@ public sealed record FuseNegotiation(uint Minor, InitFlags Flags, int MaxWrite, 
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Minor},{(ulong)Flags:x},{MaxWrite},{MaxPages}");
 
     /// <summary>The answer to one INIT; no negotiation when the kernel speaks a newer major and has to ask again in ours.</summary>
-    internal static (FuseNegotiation? Negotiation, InitOut Reply) Agree(ReadOnlySpan<byte> bytes)
+    internal static (FuseNegotiation? Negotiation, InitOut Reply) Agree(ReadOnlySpan<byte> bytes, bool passesThrough = false)
     {
         // Kernels before 5.17 end the arguments after the first flags word.
         const int shortest = 16;
@@ -99,7 +104,7 @@ public sealed record FuseNegotiation(uint Minor, InitFlags Flags, int MaxWrite, 
         var offered = (InitFlags)asked.Flags;
         if (offered.HasFlag(InitFlags.InitExt))
             offered |= (InitFlags)((ulong)asked.Flags2 << 32);
-        var flags = offered & Wanted;
+        var flags = offered & (passesThrough ? Wanted | InitFlags.Passthrough : Wanted);
         var pages = flags.HasFlag(InitFlags.MaxPages) ? WantedPages : PagesWithoutFlag;
         var agreed = new FuseNegotiation(Math.Min(asked.Minor, OurMinor), flags, (pages - 1) * PageBytes, pages);
         return (agreed, new InitOut
@@ -114,6 +119,7 @@ public sealed record FuseNegotiation(uint Minor, InitFlags Flags, int MaxWrite, 
             MaxWrite = (uint)agreed.MaxWrite,
             TimeGranularity = 1,
             MaxPages = (ushort)pages,
+            MaxStackDepth = agreed.CanPassThrough ? 1u : 0,
         });
     }
 }

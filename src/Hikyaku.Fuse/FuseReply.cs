@@ -13,7 +13,7 @@ public readonly ref struct FuseReply(Span<byte> payload)
 
     public int Attr(in AttrOut attr) => Put(attr);
 
-    public int Open(ulong handle, OpenReplyFlags flags) => Put(new OpenOut { Handle = handle, OpenFlags = flags });
+    public int Open(ulong handle, OpenReplyFlags flags, int backingId = 0) => Put(new OpenOut { Handle = handle, OpenFlags = flags, BackingId = backingId });
 
     /// <summary>The answer to CREATE: an entry and the opened handle.</summary>
     public int Created(in EntryOut entry, ulong handle, OpenReplyFlags flags)

@@ -77,6 +77,9 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "writev", SetLastError = true)]
     public static partial nint WriteV(int fd, IoVec* parts, int count);
 
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    public static partial int IOCtl(int fd, nuint request, void* argument);
+
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     public static partial nint MMap(nint address, nuint length, int protection, int flags, int fd, long offset);
 

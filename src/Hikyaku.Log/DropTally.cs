@@ -31,6 +31,8 @@ internal sealed class DropTally
     private void Add(LogRecord record)
     {
         if (record.Kind == RecordKind.Write && WriteRecord.TryParse(record.Body, out var write)) Add(write.Source, 1, write.Data.Length);
+        else if (record.Kind == RecordKind.Extent && ExtentRecord.TryParse(record.Body, out var extent))
+            Add(extent.Source, 1, (long)(extent.To - extent.From));
         else if (record.Kind == RecordKind.Chunk && ChunkRecord.TryParse(record.Body, out var chunk))
             Add(0, chunk.Entries, chunk.EntriesBytes.Length);
     }

@@ -95,6 +95,10 @@ public sealed class LogInspection(ILogStorage storage)
             case RecordKind.Close when CloseRecord.TryParse(record.Body, out var close):
                 (source, time) = (PathOf(close.Source), close.Time);
                 break;
+            case RecordKind.Extent when ExtentRecord.TryParse(record.Body, out var extent):
+                (source, time, size) = (PathOf(extent.Source), extent.Time, (long)(extent.To - extent.From));
+                text = $"{extent.From}..{extent.To} of {BackingFile.LiveName(extent.File)}, generation {extent.Generation}";
+                break;
             case RecordKind.Chunk when ChunkRecord.TryParse(record.Body, out var chunk):
                 (source, time, size) = (Printable(chunk.Peer, 100), chunk.Time, chunk.EntriesBytes.Length);
                 text = $"{chunk.Origin} {Printable(chunk.Route, 100)} number {chunk.Number}, {chunk.Entries} entries";

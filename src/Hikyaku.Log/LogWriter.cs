@@ -200,6 +200,12 @@ public sealed unsafe class LogWriter : IDisposable
     public void Retire() => TryRetire();
 
     /// <summary>
+    /// Every reader is done with what lies below this sequence: the lowest position of all cursors; 0 while one that is expected is
+    /// missing, <see cref="ulong.MaxValue"/> when no reader is expected. Throws <see cref="LogException"/>.
+    /// </summary>
+    public ulong LowestCursor() => _retention.LowestCursor();
+
+    /// <summary>
     /// What <see cref="WhenFull.DropOldest"/> has deleted before it was read, per source since the last call; received chunks count
     /// their entries under source 0. A reader that had the file open may still have read some of it.
     /// </summary>

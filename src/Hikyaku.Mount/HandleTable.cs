@@ -85,6 +85,7 @@ internal sealed unsafe class HandleTable
         state->Number = _state.Header->NextHandle++;
         state->NodeId = _nodes.IdOf(nodeSlot);
         state->Source = 0;
+        state->Backing = 0;
         state->Request = request;
         state->Flags = flags;
         state->Thread = thread;

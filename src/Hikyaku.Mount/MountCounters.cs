@@ -18,6 +18,14 @@ public sealed class MountCounters
     internal long RecognisedCount;
     internal long UnkeptCount;
 
+    internal long PassedOpensCount;
+    internal long PassedBytesCount;
+    internal long ExtentsCount;
+    internal long WaitingCount;
+    internal long SavedCount;
+    internal long PunchedCount;
+    internal long ShrunkCount;
+
     private readonly ConcurrentDictionary<string, SourceCounters> _sources = new(StringComparer.Ordinal);
     private readonly SourceCounters _others = new("(others)");
 
@@ -42,6 +50,30 @@ public sealed class MountCounters
     /// <summary>Writes that are in the log, but whose bytes could not be put into the file underneath.</summary>
     public long Unkept => Volatile.Read(ref UnkeptCount);
 
+    /// <summary>Files that are written past us and open at this moment.</summary>
+    public long PassedOpens => Volatile.Read(ref PassedOpensCount);
+
+    /// <summary>Bytes by which such files grew, as far as the log knows; also among <see cref="Bytes"/>.</summary>
+    public long PassedBytes => Volatile.Read(ref PassedBytesCount);
+
+    /// <summary>Extent records appended to the log.</summary>
+    public long Extents => Volatile.Read(ref ExtentsCount);
+
+    /// <summary>Bytes such files have grown by that are not in the log yet because it is full.</summary>
+    public long WaitingBytes => Volatile.Read(ref WaitingCount);
+
+    /// <summary>Bytes that were copied before a file was cut, because they were not delivered.</summary>
+    public long SavedBytes => Volatile.Read(ref SavedCount);
+
+    /// <summary>Bytes given back to the disk once they were delivered.</summary>
+    public long PunchedBytes => Volatile.Read(ref PunchedCount);
+
+    /// <summary>How often such a file was shorter than the log knew it, though it was not cut through the mount.</summary>
+    public long Shrunk => Volatile.Read(ref ShrunkCount);
+
+    /// <summary>Why files that should be are not written past us; null = they are.</summary>
+    public string? NotPassed { get; internal set; }
+
     /// <summary>Bytes of the log on disk.</summary>
     public long LogBytes => Log?.Bytes ?? 0;
 
@@ -61,7 +93,7 @@ public sealed class MountCounters
     public CommitLevel CommitLevel { get; internal set; }
 
     /// <summary>Per path as opened; bounded by <see cref="SourcesMax"/>.</summary>
-    public IEnumerable<SourceCounters> Sources => _sources.Values.Concat(_others.Writes + _others.LostRecords + _others.Refused > 0 ? [_others] : []);
+    public IEnumerable<SourceCounters> Sources => _sources.Values.Concat(_others.Bytes + _others.LostRecords + _others.Refused > 0 ? [_others] : []);
 
     internal LogWriter? Log { get; set; }
 

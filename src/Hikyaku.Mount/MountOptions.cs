@@ -2,6 +2,9 @@ using Hikyaku.Log;
 
 namespace Hikyaku.Mount;
 
+/// <summary>Says something of a path as opened, relative to the mount.</summary>
+public delegate bool PathPredicate(ReadOnlySpan<byte> path);
+
 /// <summary>What the mount process is told by its supervisor.</summary>
 public sealed record MountOptions
 {
@@ -34,6 +37,12 @@ public sealed record MountOptions
 
     /// <summary>What can be read back.</summary>
     public Keep Keep { get; init; } = Keep.All;
+
+    /// <summary>Says of a path as opened whether its file is written past us, straight to the disk; null = none is. Meant for <see cref="CommitLevel.Process"/>.</summary>
+    public PathPredicate? PassesThrough { get; init; }
+
+    /// <summary>In place of the kernel, where there is none: from a descriptor to a backing id, or a negative error number.</summary>
+    internal Func<int, int>? OpenBacking { get; init; }
 
     /// <summary>The file whose 8 bytes say whether the reader of the log sleeps; null = there is no such reader.</summary>
     public string? DoorbellPath { get; init; }

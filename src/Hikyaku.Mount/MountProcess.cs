@@ -76,7 +76,7 @@ public static unsafe class MountProcess
                 old.Header->Kept = Math.Min(old.Header->Kept, log.NextSequence);
                 using var underneath = new Underneath(options.DirectoryFd, new NodeTable(old));
                 using var keeper = new Keeper(storage, old, options.Keep, options.Counters, report);
-                Tree(old, underneath, keeper, out _).Finish(report);
+                Tree(old, underneath, keeper, out _).Finish(storage, report);
             }
             if (old is null)
                 return MountState.Create(path, options.Incarnation, nextHandle, log.NextSequence);
@@ -96,6 +96,8 @@ public static unsafe class MountProcess
             var tree = Tree(state, underneath, keeper, out var committer);
             if (goesOn)
                 tree.Restore(storage);
+            else
+                tree.Begin(storage);
             tree.RemoveLeftovers();
             keeper.Start();
             committer.Start();
@@ -126,9 +128,9 @@ public static unsafe class MountProcess
                 CommitLevel.Strict => TimeSpan.FromSeconds(1),
                 _ => TimeSpan.Zero,
             };
-            committer = new Committer(device, log, state, interval, () => tree?.CountDropped(), report);
+            committer = new Committer(device, log, state, interval, () => tree?.NoteDelivered(), report);
             return tree = new MountedDirectory(
-                device, log, state, underneath, new HandleTable(state, underneath.Nodes), keeper, committer, doorbell, options);
+                device, log, state, underneath, new HandleTable(state, underneath.Nodes), keeper, committer, doorbell, storage, options);
         }
 
         // The thread that waits in the kernel cannot be called back, so it is one that may be left behind.
@@ -159,9 +161,15 @@ public static unsafe class MountProcess
             {
                 if (tree.HasBlocked)
                     tree.RetryBlocked();
-                if (waits == tree.HasBlocked)
-                    device.SetWaiting(waits = !waits);
-                if (!waits)
+                var mayWait = !tree.HasBlocked && !tree.Follows;
+                if (waits != mayWait)
+                    device.SetWaiting(waits = mayWait);
+                if (tree.Follows)
+                {
+                    if (!tree.Follow(tree.HasBlocked ? BlockedRetryMs : -1))
+                        continue;
+                }
+                else if (!waits)
                 {
                     var waiting = new Libc.PollFd { Descriptor = device.Descriptor, Events = Libc.POLLIN };
                     var ready = Libc.Poll(&waiting, 1, BlockedRetryMs);
@@ -174,10 +182,10 @@ public static unsafe class MountProcess
                 {
                     // The kernel sends no more RELEASE.
                     case FuseReadResult.Unmounted:
-                        tree.CloseAll(report);
+                        tree.CloseAll(isAborted: false, report);
                         return MountEnd.Unmounted;
                     case FuseReadResult.Aborted:
-                        tree.CloseAll(report);
+                        tree.CloseAll(isAborted: true, report);
                         return MountEnd.Aborted;
                     case FuseReadResult.Closed:
                         return MountEnd.Unmounted;

@@ -26,7 +26,8 @@ internal sealed unsafe partial class MountedDirectory
             if (error < 0)
                 return error;
         }
-        return reply.Open(handle!.KernelHandle, OpenReply);
+        var flags = ReplyTo(handle!, request, out var backingId);
+        return reply.Open(handle!.KernelHandle, flags, backingId);
     }
 
     public override int Create(in FuseRequest request, in CreateIn args, ReadOnlySpan<byte> name, FuseReply reply)
@@ -69,8 +70,9 @@ internal sealed unsafe partial class MountedDirectory
             _ = Libc.Close(fd);
         else if (Take(request, slot, args.Flags, fd, out handle) is var error and < 0)
             return End(error);
+        var flags = ReplyTo(handle!, request, out var backingId);
         Unsafe.WriteUnaligned(
-            ref reply.Payload[Unsafe.SizeOf<EntryOut>()], new OpenOut { Handle = handle!.KernelHandle, OpenFlags = OpenReply });
+            ref reply.Payload[Unsafe.SizeOf<EntryOut>()], new OpenOut { Handle = handle!.KernelHandle, OpenFlags = flags, BackingId = backingId });
         return End(Unsafe.SizeOf<EntryOut>() + Unsafe.SizeOf<OpenOut>(), reply);
     }
 
@@ -119,6 +121,8 @@ internal sealed unsafe partial class MountedDirectory
         var handle = _handles.Find(args.Handle);
         if (handle is null)
             return -Errno.EBADF;
+        if (handle.State->Backing != 0 && _backings.Find(handle.State->Backing) is { } backing)
+            return SyncPassed(request, backing, handle);
         var (unique, keeps) = (request.RawUnique, _keeps);
         _keeper.Post(handle.Node->LastSequence, error =>
         {
@@ -147,6 +151,8 @@ internal sealed unsafe partial class MountedDirectory
         // Unlike with writes, the kernel leaves it to us to find out whether this is a case for it.
         if (request.Uid != 0 && DropPrivileges(handle.Descriptor, handle.Node) is var failure and < 0)
             return failure;
+        if (_backings.Of(handle.Node) is { } backing)
+            return AllocatePassed(request, args, backing, handle);
         var (unique, mode, offset, length, upto) = (request.RawUnique, (int)args.Mode, (long)args.Offset, (long)args.Length, handle.Node->LastSequence);
         _keeper.Post(upto, error =>
         {
@@ -195,12 +201,14 @@ internal sealed unsafe partial class MountedDirectory
         if (handle.Node->Hidden != 0 && _handles.Of(handle.NodeIndex) is null)
         {
             // Another name may be left, one that was not looked at since.
-            var isGone = handle.Descriptor < 0 || Underneath.Stat(handle.Descriptor, out var file) < 0 || file.Links <= 1;
+            var isGone = handle.Descriptor < 0 || Underneath.Stat(handle.Descriptor, out var file) < 0 || LinksOf(file) <= 1;
             if (!isGone)
                 KeepFirst(handle.NodeIndex);
             RemoveHidden(handle.NodeIndex);
             _nodes.Detach(handle.NodeIndex, isGone);
         }
+        if (handle.State->Backing != 0)
+            Part(handle);
         if (!handle.Wrote)
         {
             CloseNow(handle);
@@ -225,7 +233,8 @@ internal sealed unsafe partial class MountedDirectory
     {
         if (!node->IsRegular)
             return -Errno.EINVAL;
-        if (!_keeps)
+        var backing = _backings.Of(node);
+        if (!_keeps && backing is null && _passesThrough is null)
         {
             node->Size = (long)args.Size;
             node->Modified = Libc.Now();
@@ -243,6 +252,8 @@ internal sealed unsafe partial class MountedDirectory
             fd = -Libc.Error;
         if (fd < 0)
             return fd;
+        if (backing is not null)
+            return TruncatePassed(request, args, backing, fd, node);
         var (unique, copy, upto) = (request.RawUnique, args, node->LastSequence);
         _keeper.Post(args.Size == 0 ? 0 : upto, error =>
         {

@@ -87,7 +87,7 @@ internal sealed unsafe partial class MountedDirectory
             var isHidden = mustHide && HideByLink(replaced, toDirectory, newText);
             if (replaced != 0 && _nodes[replaced]->IsDirectory)
                 _ = _underneath.Enter(replaced);
-            if (replaced != 0 && !isExchange && target.Links > 1)
+            if (replaced != 0 && !isExchange && LinksOf(target) > 1)
                 KeepFirst(replaced);
             MoveSlot.Set(&_state.Header->Moved, moved, newParent, newName, hidden: false);
             if (isExchange)
@@ -105,8 +105,8 @@ internal sealed unsafe partial class MountedDirectory
             _nodes[replaced]->Changed = Libc.Now();
             if (isExchange)
                 GiveName(replaced, from, name);
-            else if (BearsName(replaced, newParent, newName) || (target.Links <= 1 && _nodes[replaced]->Hidden == 0))
-                _nodes.Detach(replaced, isDone ? IsTakenForGone(replaced) : target.Links <= 1);
+            else if (BearsName(replaced, newParent, newName) || (LinksOf(target) <= 1 && _nodes[replaced]->Hidden == 0))
+                _nodes.Detach(replaced, isDone ? IsTakenForGone(replaced) : LinksOf(target) <= 1);
         }
         if (moved != 0)
         {
@@ -322,7 +322,7 @@ internal sealed unsafe partial class MountedDirectory
         }
         var slot = _nodes.SlotOf(file);
         var bearsName = slot != 0 && BearsName(slot, request.NodeId, name);
-        var isLast = flags != 0 || file.Links <= 1;
+        var isLast = flags != 0 || LinksOf(file) <= 1;
         // Whoever is in a directory may go on looking around there after it was removed.
         if (slot != 0 && flags != 0)
             _ = _underneath.Enter(slot);
@@ -434,32 +434,14 @@ internal sealed unsafe partial class MountedDirectory
     /// <summary>Removes hidden names that nothing open needs: of a mount that is no more, or left by a kill.</summary>
     public void RemoveLeftovers()
     {
-        var fd = List(NodeTable.Root);
-        if (fd < 0)
-            return;
-        var names = new List<byte[]>();
-        var buffer = new byte[32 * 1024];
-        nint length;
-        fixed (byte* start = buffer)
+        foreach (var text in HiddenNames())
         {
-            while ((length = Libc.GetDents(fd, start, (nuint)buffer.Length)) > 0)
-            {
-                for (var rest = buffer.AsSpan(0, (int)length); rest.Length > 19; rest = rest[BinaryPrimitives.ReadUInt16LittleEndian(rest[16..])..])
-                {
-                    var name = rest[19..BinaryPrimitives.ReadUInt16LittleEndian(rest[16..])];
-                    name = name[..(name.IndexOf((byte)0) + 1)];
-                    if (HiddenName.IsUnlinked(name[..^1], out var id)
-                        && !(_nodes.Find(id, out var slot) is not null && _nodes[slot]->Hidden != 0 && _handles.Of(slot) is not null))
-                        names.Add(name.ToArray());
-                }
-            }
-        }
-        foreach (var leftover in names)
-        {
-            fixed (byte* name = leftover)
+            if (!HiddenName.IsUnlinked(text.AsSpan(..^1), out var id)
+                || (_nodes.Find(id, out var slot) is not null && _nodes[slot]->Hidden != 0 && _handles.Of(slot) is not null))
+                continue;
+            fixed (byte* name = text)
                 _ = Libc.UnlinkAt(_underneath.RootDescriptor, name, 0);
         }
-        _ = Libc.Close(fd);
     }
 
     private void RemoveHidden(uint slot)

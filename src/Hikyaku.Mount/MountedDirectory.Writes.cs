@@ -77,30 +77,23 @@ internal sealed unsafe partial class MountedDirectory
     /// <param name="storage">The mount's log.</param>
     public void Restore(ILogStorage storage)
     {
-        var handles = _handles.Restore((path, id) =>
-        {
-            var source = SourceOf(path);
-            if (source.Id == 0 && id != 0)
-            {
-                source.Id = id;
-                _countersById[id] = source.Counters;
-            }
-            else if (source.Id != id && id != 0)
-            {
-                // Another process of this mount knew the path by another number; records of one handle stay under one.
-                source = new Source(path, source.Counters) { Id = id };
-            }
-            return source;
-        });
+        var handles = _handles.Restore((path, id) => SourceOf(path, id));
+        ClaimBackings(handles);
         var open = handles.ToDictionary(static handle => handle.Number);
         using var reader = new LogReader(storage, Math.Min(_keeps ? _keeper.Kept : ulong.MaxValue, _state.Header->Answered + 1));
         while (reader.TryRead(out var record))
         {
-            if (record.Kind == RecordKind.Close && CloseRecord.TryParse(record.Body, out var close)
-                && open.TryGetValue(close.Handle, out var closed) && closed.State->Use is HandleUse.Open or HandleUse.Released)
+            if (record.Kind == RecordKind.Close && CloseRecord.TryParse(record.Body, out var close))
             {
+                NoteClosed(close.Handle);
+                if (!open.TryGetValue(close.Handle, out var closed) || closed.State->Use is not (HandleUse.Open or HandleUse.Released))
+                    continue;
                 _handles.Leave(closed);
                 _handles.Close(closed, record.Sequence);
+            }
+            else if (record.Kind == RecordKind.Extent && record.Sequence > _state.Header->Answered && ExtentRecord.TryParse(record.Body, out var extent))
+            {
+                NoteExtent(extent, record.Sequence);
             }
             else if (record.Kind == RecordKind.Write && WriteRecord.TryParse(record.Body, out var write))
             {
@@ -112,27 +105,58 @@ internal sealed unsafe partial class MountedDirectory
             }
         }
         _handles.FreeClosed(FreeBelow);
+        SettleBackings(handles, goesOn: true);
         OpenUnderneath(handles);
         TakeReleased(handles);
         _keeper.Appended = _appended;
     }
 
+    /// <summary>Takes over what earlier mounts left: bytes in files that are not delivered yet.</summary>
+    /// <param name="storage">The mount's log.</param>
+    public void Begin(ILogStorage storage)
+    {
+        if (ClaimBackings([]))
+            NoteExtents(storage);
+        SettleBackings([], goesOn: false);
+    }
+
     /// <summary>Brings a mount to its end that ended unasked: puts its content underneath and states that all its files are closed.</summary>
+    /// <param name="storage">The mount's log.</param>
     /// <param name="report">For sentences to people.</param>
-    public void Finish(Action<string> report)
+    public void Finish(ILogStorage storage, Action<string> report)
     {
         var handles = _handles.Restore((path, id) => new Source(path, _counters.Of(path)) { Id = id });
         _handles.FreeClosed(FreeBelow);
+        ClaimBackings([]);
+        if (!_backings.IsEmpty)
+            NoteExtents(storage);
+        // Before files are opened for writing by us.
+        SettleBackings([], goesOn: false);
         OpenUnderneath(handles);
         TakeReleased(handles);
         if (_keeper.Drain(_appended) is var error and not 0)
             report($"what was written last before the mount ended cannot be read back ({Errno.Text(error)}); its lines are in the log");
-        CloseAll(report);
+        CloseAll(isAborted: false, report);
+        _follower?.Dispose();
+        _delivery.Dispose();
+    }
+
+    private void NoteExtents(ILogStorage storage)
+    {
+        using var reader = new LogReader(storage, 0);
+        while (reader.TryRead(out var record))
+        {
+            if (record.Kind == RecordKind.Extent && ExtentRecord.TryParse(record.Body, out var extent))
+                NoteExtent(extent, record.Sequence);
+            else if (record.Kind == RecordKind.Close && CloseRecord.TryParse(record.Body, out var close))
+                NoteClosed(close.Handle);
+        }
     }
 
     /// <summary>States that all files are closed: the mount is at its end.</summary>
+    /// <param name="isAborted">The kernel did not wait for programs to close their files.</param>
     /// <param name="report">For sentences to people.</param>
-    public void CloseAll(Action<string> report)
+    public void CloseAll(bool isAborted, Action<string> report)
     {
         foreach (var handle in _handles.Open())
         {
@@ -145,6 +169,7 @@ internal sealed unsafe partial class MountedDirectory
         AppendCloses();
         if (_released.Count > 0)
             report($"the log has no room to state that {_released.Count} files were closed");
+        EndSessions(isAborted, report);
         RemoveLeftovers();
     }
 
@@ -338,6 +363,23 @@ internal sealed unsafe partial class MountedDirectory
         }
 
         ForgetUnusedSources();
+    }
+
+    private Source SourceOf(ReadOnlySpan<byte> path, ulong id)
+    {
+        var source = SourceOf(path);
+        if (source.Id == 0 && id != 0)
+        {
+            source.Id = id;
+            lock (_countersById)
+                _countersById[id] = source.Counters;
+        }
+        else if (source.Id != id && id != 0)
+        {
+            // Another process of this mount knew the path by another number; records of one handle stay under one.
+            source = new Source(path.ToArray(), source.Counters) { Id = id };
+        }
+        return source;
     }
 
     private Source SourceOf(ReadOnlySpan<byte> path)

@@ -34,7 +34,7 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
 
     public MountedDirectory(
         FuseDevice device, LogWriter log, MountState state, Underneath underneath, HandleTable handles,
-        Keeper keeper, Committer committer, Doorbell? doorbell, MountOptions options)
+        Keeper keeper, Committer committer, Doorbell? doorbell, ILogStorage storage, MountOptions options)
     {
         (_device, _log, _state, _nodes, _underneath, _handles) = (device, log, state, underneath.Nodes, underneath, handles);
         (_keeper, _committer, _doorbell, _counters) = (keeper, committer, doorbell, options.Counters);
@@ -44,6 +44,12 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
         _blocks = options.Log.WhenFull == WhenFull.Block;
         _appended = log.NextSequence - 1;
         _log.SegmentOpened = RestateSource;
+        _passesThrough = options.PassesThrough;
+        _canPass = _passesThrough is not null && FuseNegotiation.Parse(options.Negotiation).CanPassThrough;
+        _openBacking = options.OpenBacking ?? device.OpenBacking;
+        _backings = new BackingTable(state);
+        _delivery = new Delivery(log, storage, _backings, underneath.RootDescriptor, _keeps, options.Counters);
+        _cutter = new Cutter(_delivery, underneath.RootDescriptor, _report);
     }
 
     public override int Lookup(in FuseRequest request, ReadOnlySpan<byte> name, FuseReply reply)
@@ -159,7 +165,7 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
         return 0;
     }
 
-    private static Attr Shown(in Libc.Statx file, NodeSlot* node, bool isAhead)
+    private Attr Shown(in Libc.Statx file, NodeSlot* node, bool isAhead)
     {
         var attr = new Attr
         {
@@ -173,7 +179,7 @@ internal sealed unsafe partial class MountedDirectory : FileSystem
             CTime = file.Change.Seconds,
             CTimeNsec = file.Change.Nanoseconds,
             Mode = file.Mode,
-            Nlink = file.Links - Math.Min(node->Hidden, file.Links),
+            Nlink = LinksOf(file) is var links ? links - Math.Min(node->Hidden, links) : 0,
             Uid = file.Uid,
             Gid = file.Gid,
             // As the kernel's new_encode_dev packs it.

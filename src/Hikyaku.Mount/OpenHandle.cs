@@ -28,6 +28,8 @@ internal sealed unsafe class OpenHandle(uint slot, HandleSlot* state, uint nodeS
     /// <summary>The length in bytes up to which the file underneath is known to be able to grow; the least of any file system at first.</summary>
     public ulong Reach { get; set; } = int.MaxValue;
 
+    public bool Writable => (State->Flags & Libc.O_ACCMODE) != 0;
+
     public bool Readable => (State->Flags & Libc.O_ACCMODE) != Libc.O_WRONLY;
 
     /// <summary>What the kernel is told. The number's low half makes a stale one visible.</summary>

@@ -35,6 +35,9 @@ public enum OpenReplyFlags : uint
     Stream = 1 << 4,
     NoFlush = 1 << 5,
     ParallelDirectWrites = 1 << 6,
+
+    /// <summary>Reads and writes go straight to the file of <see cref="OpenOut.BackingId"/>; with <see cref="DirectIO"/> they come all the same.</summary>
+    Passthrough = 1 << 7,
 }
 
 /// <summary>Which fields of <see cref="SetAttrIn"/> are to be set.</summary>

@@ -19,10 +19,13 @@ public struct InitOut
     public ushort MaxPages;
     public ushort MapAlignment;
     public uint Flags2;
-    public Unused7 Unused;
 
-    [InlineArray(7)]
-    public struct Unused7
+    /// <summary>With <see cref="InitFlags.Passthrough"/>: how many stacked file systems may lie above each other, us included.</summary>
+    public uint MaxStackDepth;
+    public Unused6 Unused;
+
+    [InlineArray(6)]
+    public struct Unused6
     {
         private uint _element;
     }

@@ -40,6 +40,9 @@ internal unsafe struct HandleSlot
     /// <summary>Sequence of the Close record.</summary>
     public ulong ClosedAt;
 
+    /// <summary>Number of the backing file through which the kernel passes it; 0 = its writes come to us.</summary>
+    public ulong Backing;
+
     public uint Pid;
     public uint Thread;
     public ushort PathLength;

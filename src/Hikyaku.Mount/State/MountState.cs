@@ -10,15 +10,18 @@ internal sealed unsafe class MountState : IDisposable
 {
     public const uint NodesMax = 1 << 22;
     public const uint HandlesMax = 1 << 16;
+    public const uint BackingsMax = 1 << 16;
 
     private const ulong Magic = 0x746E_754F_4D6B_6948; // "HikMOunt"
-    private const uint KnownVersion = 3;
+    private const uint KnownVersion = 4;
     private const int HeaderBytes = 4096;
     private const uint NodesStep = 1024;
     private const uint HandlesStep = 64;
+    private const uint BackingsStep = 64;
 
     private static readonly long HandlesAt = HeaderBytes;
-    private static readonly long NodesAt = HandlesAt + ((long)HandlesMax * sizeof(HandleSlot));
+    private static readonly long BackingsAt = HandlesAt + ((long)HandlesMax * sizeof(HandleSlot));
+    private static readonly long NodesAt = BackingsAt + ((long)BackingsMax * sizeof(BackingSlot));
     private static readonly long Length = (NodesAt + ((long)NodesMax * sizeof(NodeSlot)) + 4095) & ~4095L;
 
     private readonly int _fd;
@@ -36,6 +39,8 @@ internal sealed unsafe class MountState : IDisposable
 
     public HandleSlot* Handle(uint slot) => (HandleSlot*)(_start + HandlesAt) + slot;
 
+    public BackingSlot* Backing(uint slot) => (BackingSlot*)(_start + BackingsAt) + slot;
+
     /// <summary>Opens what an earlier process left, or null if there is none of this version.</summary>
     /// <param name="path">The file.</param>
     /// <param name="report">For a sentence to people, if what is there is of another version.</param>
@@ -51,7 +56,8 @@ internal sealed unsafe class MountState : IDisposable
         {
             var state = Map(fd, path);
             if (magic == Magic && state.Header->Version == KnownVersion
-                && state.Header->NodesAllocated <= NodesMax && state.Header->HandlesAllocated <= HandlesMax)
+                && state.Header->NodesAllocated <= NodesMax && state.Header->HandlesAllocated <= HandlesMax
+                && state.Header->BackingsAllocated <= BackingsMax)
             {
                 state.FinishMove();
                 return state;
@@ -93,12 +99,12 @@ internal sealed unsafe class MountState : IDisposable
         return state;
     }
 
-    /// <summary>Empties the state for a new mount, on the disk space it has: on a full disk there is no other.</summary>
+    /// <summary>Empties the state for a new mount, but for the backing files, on the disk space it has: on a full disk there is no other.</summary>
     public void Renew(ulong incarnation, ulong nextHandle, ulong nextSequence)
     {
         // Killed from here on, it is no state of anything, and the next process makes a new one.
         Volatile.Write(ref Header->Magic, 0);
-        var (nodes, handles) = (Math.Min(Header->NodesAllocated, NodesStep), Header->HandlesAllocated);
+        var (nodes, handles, backings) = (Math.Min(Header->NodesAllocated, NodesStep), Header->HandlesAllocated, Header->BackingsAllocated);
         // What a large tree took is given back.
         _ = Libc.FTruncate(_fd, NodesAt + ((long)nodes * sizeof(NodeSlot)));
         if (Libc.FTruncate(_fd, Length) != 0)
@@ -106,7 +112,7 @@ internal sealed unsafe class MountState : IDisposable
         new Span<byte>(Node(0), (int)nodes * sizeof(NodeSlot)).Clear();
         new Span<byte>(Handle(0), (int)handles * sizeof(HandleSlot)).Clear();
         new Span<byte>(_start, HeaderBytes).Clear();
-        (Header->NodesAllocated, Header->HandlesAllocated) = (nodes, handles);
+        (Header->NodesAllocated, Header->HandlesAllocated, Header->BackingsAllocated) = (nodes, handles, backings);
         Begin(incarnation, nextHandle, nextSequence);
     }
 
@@ -129,6 +135,17 @@ internal sealed unsafe class MountState : IDisposable
         if (slot >= HandlesMax || !Allocate(HandlesAt + ((long)Header->HandlesAllocated * sizeof(HandleSlot)), (long)HandlesStep * sizeof(HandleSlot)))
             return false;
         Header->HandlesAllocated += HandlesStep;
+        return true;
+    }
+
+    /// <inheritdoc cref="AllocateNode"/>
+    public bool AllocateBacking(uint slot)
+    {
+        if (slot < Header->BackingsAllocated)
+            return true;
+        if (slot >= BackingsMax || !Allocate(BackingsAt + ((long)Header->BackingsAllocated * sizeof(BackingSlot)), (long)BackingsStep * sizeof(BackingSlot)))
+            return false;
+        Header->BackingsAllocated += BackingsStep;
         return true;
     }
 

@@ -12,6 +12,7 @@ internal struct StateHeader
     /// <summary>Slots that have disk space; the tables beyond are holes.</summary>
     public uint NodesAllocated;
     public uint HandlesAllocated;
+    public uint BackingsAllocated;
 
     /// <summary>1 = <see cref="Move"/> is being applied.</summary>
     public uint Moving;

@@ -12,7 +12,7 @@ internal sealed unsafe class Underneath : IDisposable
     private const int DirectoriesMax = 256;
     private const int RemovedMax = 128;
     private const int LevelsMax = 2048;
-    private const int PathOfDescriptorMax = 32;
+    public const int PathOfDescriptorMax = 32;
 
     private static readonly byte* Dot = Text("."u8);
     private static readonly byte* Empty = Text([]);
@@ -127,6 +127,31 @@ internal sealed unsafe class Underneath : IDisposable
     public static int SetOwner(int descriptor, uint user, uint group) =>
         Libc.FChOwnAt(descriptor, Empty, user, group, Libc.AT_EMPTY_PATH) == 0 ? 0 : -Libc.Error;
 
+    /// <summary>Puts names on the disk; through any descriptor of their directory.</summary>
+    /// <returns>0 or a positive error number.</returns>
+    public static int SyncDirectory(int directory)
+    {
+        var fd = Libc.OpenAt(directory, Dot, Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0);
+        if (fd < 0)
+            return Libc.Error;
+        var error = Libc.FSync(fd) == 0 ? 0 : Libc.Error;
+        _ = Libc.Close(fd);
+        return error;
+    }
+
+    /// <summary>Whether anybody has this file, of which we have a descriptor for reading, open for writing. If that cannot be told, nobody has.</summary>
+    public static bool IsWritten(int descriptor)
+    {
+        // A lease is to be had only when nobody has. Should somebody come just then, the kernel would send a signal: one that does nothing.
+        const int setSignal = 10, setLease = 1024, urgent = 23, read = 0, none = 2;
+
+        _ = Libc.Fcntl(descriptor, setSignal, urgent);
+        if (Libc.Fcntl(descriptor, setLease, read) != 0)
+            return Libc.Error == Errno.EAGAIN;
+        _ = Libc.Fcntl(descriptor, setLease, none);
+        return false;
+    }
+
     /// <summary>Opens the node's file; the caller closes it.</summary>
     public int Open(uint slot, int flags)
     {
@@ -226,7 +251,7 @@ internal sealed unsafe class Underneath : IDisposable
     private static int Stale(int errno) => errno is Errno.ENOENT or Errno.ENOTDIR or Errno.ELOOP ? -Errno.ESTALE : -errno;
 
     // Kernels before 5.8 set times, and before 6.6 modes, of a file behind an O_PATH descriptor only by this name.
-    private static byte* PathOfDescriptor(int descriptor, byte* path)
+    public static byte* PathOfDescriptor(int descriptor, byte* path)
     {
         "/proc/self/fd/"u8.CopyTo(new Span<byte>(path, PathOfDescriptorMax));
         System.Buffers.Text.Utf8Formatter.TryFormat(descriptor, new Span<byte>(path + 14, 11), out var digits);

@@ -7,7 +7,7 @@ namespace Hikyaku.Config;
 internal sealed class NativeFile
 {
     public static readonly string[] TopKeys = ["state", "host", "mounts", "receive", "routes"];
-    public static readonly string[] MountKeys = ["at", "keep", "commit", "quota", "when_full"];
+    public static readonly string[] MountKeys = ["at", "keep", "passthrough", "commit", "quota", "when_full"];
     public static readonly string[] ReceiveKeys = ["forward", "commit", "quota", "when_full"];
     public static readonly string[] ListenKeys = ["listen"];
     public static readonly string[] CommitKeys = ["interval"];
@@ -80,11 +80,29 @@ internal sealed class NativeFile
                     _problems.Add(section.Find("at")!, $"{section.Path("at")} is '{at}', which {(RealPath.IsWithin(other.At, at) ? $"mounts.{other.Name} mounts already" : $"lies in mounts.{other.Name} ({other.At}); mounts lie beside each other")}");
                 else if (RealPath.IsWithin(other.At, at))
                     _problems.Add(section.Find("at")!, $"{section.Path("at")} is '{at}', in which mounts.{other.Name} ({other.At}) lies; mounts lie beside each other");
-            mounts.Add(new MountSettings(name, at, section.Choice("keep", true, ("all", true), ("none", false)), ReadPolicy(section, QuotaBytesMin)));
+            var policy = ReadPolicy(section, QuotaBytesMin);
+            mounts.Add(new MountSettings(name, at, section.Choice("keep", true, ("all", true), ("none", false)), policy) { Passthrough = ReadPassthrough(section, policy) });
         }
         if (mounts.Count is 0 && node is WrittenMapping)
             _problems.Add(node, "mounts is empty; expected NAME: { at: DIRECTORY }");
         return mounts;
+    }
+
+    private IReadOnlyList<string> ReadPassthrough(Section section, LogPolicy policy)
+    {
+        var patterns = ReadPatterns(section, "passthrough");
+        if (patterns.Count > 0 && policy.Commit is not CommitLevel.Process)
+            _problems.Add(section.Find("commit")!, $"{section.Path("commit")} must be process (the default) on a mount with {section.Path("passthrough")}: writes that go straight to the disk are answered by the kernel, and nobody can hold the answer back; fsync still commits");
+        return patterns;
+    }
+
+    private IReadOnlyList<string> ReadPatterns(Section section, string key)
+    {
+        var patterns = section.Texts(key, "a pattern such as *.log") ?? [];
+        foreach (var pattern in patterns)
+            if (pattern.Text.EndsWith('/'))
+                _problems.Add(pattern, $"{section.Path(key)} is '{pattern.Text}', which no file can match; expected {pattern.Text}** for all files below");
+        return patterns.Count is 0 ? [] : [.. patterns.Select(t => t.Text)];
     }
 
     private ReceiveSettings? ReadReceive(WrittenNode node)
@@ -145,9 +163,7 @@ internal sealed class NativeFile
         foreach (var unknown in from?.Where(t => !intakes.Contains(t.Text)) ?? [])
             _problems.Add(unknown, $"{section.Path("from")} is '{unknown.Text}', which is no intake of this file;"
                 + (Nearest.To(unknown.Text, intakes) is { } near ? $" did you mean '{near}'?" : "") + $" known: {string.Join(", ", intakes)}");
-        foreach (var pattern in section.Texts("match", "a pattern such as *.log") ?? [])
-            if (pattern.Text.EndsWith('/'))
-                _problems.Add(pattern, $"{section.Path("match")} is '{pattern.Text}', which no file can match; expected {pattern.Text}** for all files below");
+        var match = ReadPatterns(section, "match");
         ForwardSettings? forward = null;
         FileSettings? file = null;
         if (section.Require("to", "forward, or file, or both") is { } written)
@@ -161,7 +177,7 @@ internal sealed class NativeFile
         var names = from?.Select(t => t.Text).Distinct(StringComparer.Ordinal).ToList() ?? intakes;
         var name = section.Value("name", from is null ? "all" : string.Join('-', names), "a name of letters, digits, '-', '_' and '.', at most 64",
             static (string t, out string v) => IsName(v = t));
-        return new RouteSettings(name, names, section.Texts("match", "a pattern")?.Select(t => t.Text).ToList() ?? [], forward, file);
+        return new RouteSettings(name, names, match, forward, file);
     }
 
     private ForwardSettings ReadForward(Section section)

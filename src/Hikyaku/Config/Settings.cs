@@ -36,7 +36,16 @@ internal sealed record LogPolicy(CommitLevel Commit, TimeSpan Interval, long Quo
 
 /// <param name="At">Absolute path of the mounted directory; empty when only the command line can say it and has not.</param>
 /// <param name="KeepAll">True: what is written can be read back. False: nothing is kept.</param>
-internal sealed record MountSettings(string Name, string At, bool KeepAll, LogPolicy Log);
+internal sealed record MountSettings(string Name, string At, bool KeepAll, LogPolicy Log)
+{
+    /// <summary>Globs on the path as opened: files that are written past us, straight to the disk. Empty = none.</summary>
+    public IReadOnlyList<string> Passthrough { get; init; } = [];
+
+    public bool Equals(MountSettings? other) =>
+        other is not null && Name == other.Name && At == other.At && KeepAll == other.KeepAll && Log == other.Log && Passthrough.SequenceEqual(other.Passthrough);
+
+    public override int GetHashCode() => HashCode.Combine(Name, At, KeepAll, Log, Passthrough.Count);
+}
 
 internal sealed record ReceiveSettings(HostPort Listen, LogPolicy Log)
 {

@@ -29,6 +29,7 @@ internal sealed record MountStatus
     public required long BlockedNow { get; init; }
     public required long Recognised { get; init; }
     public required long Unkept { get; init; }
+    public PassthroughStatus? Passthrough { get; init; }
     public required long LogBytes { get; init; }
     public required long QuotaBytes { get; init; }
     public required ulong NextSequence { get; init; }
@@ -46,12 +47,28 @@ internal sealed record MountStatus
         BlockedNow = counters.BlockedNow,
         Recognised = counters.Recognised,
         Unkept = counters.Unkept,
+        Passthrough = PassthroughStatus.Of(counters),
         LogBytes = counters.LogBytes,
         QuotaBytes = counters.QuotaBytes,
         NextSequence = counters.NextSequence,
         CommittedSequence = counters.CommittedSequence,
         Sources = [.. counters.Sources.Select(s => new MountSourceStatus(s.Path, s.Writes, s.Bytes, s.Refused, s.LostRecords, s.LostBytes))],
     };
+}
+
+/// <summary>Files that are written straight to the disk. Bytes are also among the mount's; waiting = the log has no room for them.</summary>
+/// <param name="Open">Files open at this moment.</param>
+/// <param name="NotPassed">Why files are captured as all others are, if they are.</param>
+internal sealed record PassthroughStatus(
+    long Open, long Bytes, long Extents, long WaitingBytes, long SavedBytes, long PunchedBytes, long Shrunk, string? NotPassed)
+{
+    /// <summary>Null when nothing was ever passed through.</summary>
+    public static PassthroughStatus? Of(MountCounters counters)
+    {
+        var status = new PassthroughStatus(
+            counters.PassedOpens, counters.PassedBytes, counters.Extents, counters.WaitingBytes, counters.SavedBytes, counters.PunchedBytes, counters.Shrunk, counters.NotPassed);
+        return status == new PassthroughStatus(0, 0, 0, 0, 0, 0, 0, null) ? null : status;
+    }
 }
 
 internal sealed record MountSourceStatus(string Path, long Writes, long Bytes, long Refused, long LostRecords, long LostBytes);

@@ -23,6 +23,8 @@ internal sealed record QueueStatus(long Records, long Lines, long Bytes, double 
         {
             if (record.Kind is RecordKind.Write && WriteRecord.TryParse(record.Body, out var write))
                 Count(MemoryExtensions.Count(write.Data, (byte)'\n'), write.Data.Length, write.Time);
+            else if (record.Kind is RecordKind.Extent && ExtentRecord.TryParse(record.Body, out var extent))
+                Count(0, (long)(extent.To - extent.From), extent.Time);
             else if (record.Kind is RecordKind.Chunk && ChunkRecord.TryParse(record.Body, out var chunk))
                 Count(chunk.Entries, chunk.EntriesBytes.Length, chunk.Time);
             complete = Stopwatch.GetElapsedTime(began) < Patience;

@@ -34,8 +34,14 @@ internal static class StatusPage
         Write(new Dictionary<string, long>(StringComparer.Ordinal)
         {
             ["writes carried but not kept in the file underneath"] = mount.Unkept,
+            ["times a file written straight to the disk was cut from outside of the mount"] = mount.Passthrough?.Shrunk ?? 0,
             ["writes dropped because the log was full"] = mount.Sources.Sum(s => s.LostRecords),
         }, page);
+        if (mount.Passthrough is { } passed)
+            page.WriteLine($"  passed  {passed.Open} files open, {Quantity.Show(passed.Bytes)} written straight to the disk"
+                + (passed.SavedBytes > 0 ? $", {Quantity.Show(passed.SavedBytes)} set aside before files were cut" : "")
+                + (passed.WaitingBytes > 0 ? $", {Quantity.Show(passed.WaitingBytes)} WAIT FOR ROOM in the log" : "")
+                + (passed.NotPassed is { } why ? $"; NOT ALL: {why}" : ""));
         foreach (var source in mount.Sources.OrderByDescending(s => s.Bytes).Take(SourcesMax))
             page.WriteLine($"  source  {source.Path}: {source.Writes} writes, {Quantity.Show(source.Bytes)}"
                 + (source.Refused > 0 ? $", {source.Refused} refused" : "") + (source.LostRecords > 0 ? $", {source.LostRecords} LOST" : ""));

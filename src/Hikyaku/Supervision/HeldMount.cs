@@ -45,7 +45,7 @@ internal sealed class HeldMount : IDisposable
         try
         {
             device = FuseMount.Mount(settings.At, Source);
-            var negotiation = FuseNegotiation.Answer(device);
+            var negotiation = FuseNegotiation.Answer(device, settings.Passthrough.Count > 0);
             var doorbell = Libc.EventFd(0, Libc.EFD_CLOEXEC);
             return new HeldMount(settings, directory, device, negotiation, doorbell);
         }

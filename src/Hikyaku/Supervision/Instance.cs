@@ -74,7 +74,7 @@ internal static class Instance
         {
             var current = settings;
             using var stop = new CancellationTokenSource();
-            var transfer = TransferChild.RunAsync(current, TransferChild.NoDoorbells, () => Announce(current, started), stop.Token);
+            var transfer = TransferChild.RunAsync(current, TransferChild.NoMounts, () => Announce(current, started), stop.Token);
             Settings? next = null;
             while (next is null)
             {

@@ -4,6 +4,7 @@ using Hikyaku.Fuse;
 using Hikyaku.Log;
 using Hikyaku.Mount;
 using Hikyaku.Status;
+using Hikyaku.Transfer.Rules;
 
 namespace Hikyaku.Supervision;
 
@@ -28,6 +29,7 @@ internal static class MountChild
         ChildArguments.Word("interval", mount.Settings.Log.Interval.Ticks),
         ChildArguments.Word("quota", mount.Settings.Log.QuotaBytes),
         ChildArguments.Word("full", (int)mount.Settings.Log.WhenFull),
+        .. mount.Settings.Passthrough.Select(p => ChildArguments.Word("passthrough", p)),
         .. InstancePaths.Pumps(settings, mount.Settings.Name).Select(p => ChildArguments.Word("cursor", p)),
     ];
 
@@ -62,6 +64,7 @@ internal static class MountChild
                 CommitLevel = (CommitLevel)arguments.Number("commit"),
                 CommitInterval = TimeSpan.FromTicks(arguments.LongNumber("interval")),
                 Keep = arguments.Number("keep") is 1 ? Keep.All : Keep.None,
+                PassesThrough = arguments.All("passthrough") is { Count: > 0 } patterns ? new PathMatch(patterns).Matches : null,
                 Report = message => Journal.Warn(where, message),
                 Ready = ChildLife.TellReady,
             };

@@ -33,7 +33,7 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
                 var child = new SupervisedChild($"mount {mount.Settings.Name}", () => ChildProcess.Start(MountChild.Command(settings, mount), mount.Device, mount.Directory, mount.Doorbell, hold), RestartRule.ForMount());
                 _mounts.Add((mount, child, child.RunAsync()));
             }
-            transfer = new SupervisedChild("transfer", () => ChildProcess.Start(TransferChild.Command(settings, mountPoint, held), [.. held.Select(m => m.Doorbell), hold]), RestartRule.ForTransfer());
+            transfer = new SupervisedChild("transfer", () => ChildProcess.Start(TransferChild.Command(settings, mountPoint, held), [.. held.SelectMany(m => new[] { m.Doorbell, m.Directory }), hold]), RestartRule.ForTransfer());
             transferRun = transfer.RunAsync();
             starting = AnnounceAsync(transfer, started);
             return code = await UntilEndAsync(transfer, transferRun);

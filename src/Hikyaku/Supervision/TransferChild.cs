@@ -13,7 +13,7 @@ internal static class TransferChild
 {
     public const string Verb = "serve-transfer";
 
-    public static readonly IReadOnlyDictionary<string, int> NoDoorbells = new Dictionary<string, int>(StringComparer.Ordinal);
+    public static readonly IReadOnlyDictionary<string, MountEnds> NoMounts = new Dictionary<string, MountEnds>(StringComparer.Ordinal);
 
     private const string Where = "transfer";
 
@@ -23,7 +23,7 @@ internal static class TransferChild
         ChildArguments.Word("configuration", settings.File),
         ChildArguments.Word("accepted", InstancePaths.Accepted(settings.State)),
         .. mountPoint is null ? [] : new[] { ChildArguments.Word("mount", mountPoint) },
-        .. mounts.Select(m => ChildArguments.Word("doorbell", string.Create(CultureInfo.InvariantCulture, $"{m.Doorbell}:{m.Settings.Name}"))),
+        .. mounts.Select(m => ChildArguments.Word("inherited", string.Create(CultureInfo.InvariantCulture, $"{m.Doorbell}:{m.Directory}:{m.Settings.Name}"))),
     ];
 
     public static int Run(string[] words)
@@ -33,8 +33,9 @@ internal static class TransferChild
         try
         {
             var settings = ConfigurationFile.Load(arguments["configuration"], arguments.Find("mount"), arguments["accepted"]);
-            var doorbells = arguments.All("doorbell").Select(d => d.Split(':', 2)).ToDictionary(d => d[1], d => int.Parse(d[0], CultureInfo.InvariantCulture), StringComparer.Ordinal);
-            return RunAsync(settings, doorbells, ChildLife.TellReady, stop.Token).GetAwaiter().GetResult();
+            var mounts = arguments.All("inherited").Select(d => d.Split(':', 3)).ToDictionary(
+                d => d[2], d => new MountEnds(int.Parse(d[0], CultureInfo.InvariantCulture), int.Parse(d[1], CultureInfo.InvariantCulture)), StringComparer.Ordinal);
+            return RunAsync(settings, mounts, ChildLife.TellReady, stop.Token).GetAwaiter().GetResult();
         }
         catch (ConfigurationException e)
         {
@@ -44,13 +45,13 @@ internal static class TransferChild
     }
 
     /// <summary>Carries lines until cancelled; returns the exit code.</summary>
-    /// <param name="doorbells">The mounts that run, each with its inherited eventfd.</param>
+    /// <param name="mounts">The mounts that run, each with its inherited descriptors.</param>
     /// <param name="started">Called once, when everything that can fail at the start has not.</param>
-    public static async Task<int> RunAsync(Settings settings, IReadOnlyDictionary<string, int> doorbells, Action? started, CancellationToken stop)
+    public static async Task<int> RunAsync(Settings settings, IReadOnlyDictionary<string, MountEnds> mounts, Action? started, CancellationToken stop)
     {
         try
         {
-            var process = new TransferProcess(Translate(settings, doorbells));
+            var process = new TransferProcess(Translate(settings, mounts));
             var running = process.RunAsync(stop);
             if (!running.IsCompleted)
                 started?.Invoke();
@@ -70,17 +71,17 @@ internal static class TransferChild
         }
     }
 
-    internal static TransferSettings Translate(Settings settings, IReadOnlyDictionary<string, int> doorbells)
+    internal static TransferSettings Translate(Settings settings, IReadOnlyDictionary<string, MountEnds> mounts)
     {
         // A mount that came into the file after the start is not mounted: its routes wait for the next start.
-        var intakes = settings.Mounts.Select(m => m.Name).Where(doorbells.ContainsKey).ToList();
+        var intakes = settings.Mounts.Select(m => m.Name).Where(mounts.ContainsKey).ToList();
         if (settings.Receive is not null)
             intakes.Add(Config.ReceiveSettings.Name);
         return new TransferSettings
         {
             Host = settings.Host,
             StateDirectory = settings.State,
-            Mounts = [.. settings.Mounts.Where(m => doorbells.ContainsKey(m.Name)).Select(m => new MountLog(m.Name, doorbells[m.Name], m.Log.Commit))],
+            Mounts = [.. settings.Mounts.Where(m => mounts.ContainsKey(m.Name)).Select(m => new MountLog(m.Name, mounts[m.Name].Doorbell, m.Log.Commit) { BackingDirectory = PathOf(mounts[m.Name].Directory) })],
             Receive = settings.Receive is { } receive ? Translate(receive) : null,
             Routes = Routes(settings, intakes),
             Report = message => Journal.Warn(Where, message),
@@ -90,6 +91,9 @@ internal static class TransferChild
     /// <summary>The routes that take lines from the given intakes, and of what they take only that.</summary>
     internal static IReadOnlyList<Transfer.RouteSettings> Routes(Settings settings, List<string> intakes) =>
         [.. settings.Routes.Where(r => r.From.Any(intakes.Contains)).Select(r => Translate(r, intakes))];
+
+    // Once mounted, the directory has no other name by which it can be reached.
+    private static string? PathOf(int directory) => directory < 0 ? null : string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{directory}");
 
     private static Transfer.ReceiveSettings Translate(Config.ReceiveSettings receive) => new(receive.Listen.ToString())
     {
@@ -107,3 +111,6 @@ internal static class TransferChild
         File = route.File is { } file ? new FileOutputSettings(file.Path) { Format = file.Format, Time = file.Time } : null,
     };
 }
+
+/// <summary>Inherited descriptors of one mount: the eventfd that its process rings, and the directory underneath (O_PATH); -1 = none.</summary>
+internal readonly record struct MountEnds(int Doorbell, int Directory = -1);

@@ -46,7 +46,7 @@ internal sealed partial class ConfigTarget : FuzzTarget
             return;
         }
         CheckCommand.Describe(settings, TextWriter.Null);
-        foreach (var route in TransferChild.Translate(settings, settings.Mounts.ToDictionary(m => m.Name, _ => -1)).Routes)
+        foreach (var route in TransferChild.Translate(settings, settings.Mounts.ToDictionary(m => m.Name, _ => new MountEnds(-1))).Routes)
         {
             _ = new PathMatch(route.Match).Matches("a/b.log"u8);
             if (route.File is { } file)

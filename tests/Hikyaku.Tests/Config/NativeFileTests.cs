@@ -106,8 +106,8 @@ public sealed class NativeFileTests
     // Keys
     [InlineData("moutns: { m: { at: /m } }\nreceive: { forward: {} }\nroutes: [{ to: { file: { path: /x } } }]",
         "1:1: unknown key 'moutns' at the top; did you mean 'mounts'? known here: state, host, mounts, receive, routes")]
-    [InlineData("mounts:\n  m: { at: /m, comimt: strict }", "2:16: unknown key 'comimt' in mounts.m; did you mean 'commit'? known here: at, keep, commit, quota, when_full")]
-    [InlineData("mounts:\n  m: { at: /m, flavour: x }", "2:16: unknown key 'flavour' in mounts.m; known here: at, keep, commit, quota, when_full")]
+    [InlineData("mounts:\n  m: { at: /m, comimt: strict }", "2:16: unknown key 'comimt' in mounts.m; did you mean 'commit'? known here: at, keep, passthrough, commit, quota, when_full")]
+    [InlineData("mounts:\n  m: { at: /m, flavour: x }", "2:16: unknown key 'flavour' in mounts.m; known here: at, keep, passthrough, commit, quota, when_full")]
     [InlineData("mounts:\n  m: { at: /m }\nmounts:\n  n: { at: /n }", "3:1: 'mounts' is given twice (first in line 1); keep one")]
     [InlineData("mounts: { m: { at: /m, at: /n } }", "1:24: 'at' is given twice (first in line 1); keep one")]
     // Shapes
@@ -117,7 +117,7 @@ public sealed class NativeFileTests
     [InlineData("state: /s", "1:1: nothing comes in: expected mounts, or receive, or both")]
     [InlineData("mounts: {}", "1:9: mounts is empty; expected NAME: { at: DIRECTORY }")]
     [InlineData("mounts: [a]", "1:9: mounts is a list; expected a mapping")]
-    [InlineData("mounts: { m: /m }", "1:14: mounts.m is '/m'; expected the keys at, keep, commit, quota, when_full")]
+    [InlineData("mounts: { m: /m }", "1:14: mounts.m is '/m'; expected the keys at, keep, passthrough, commit, quota, when_full")]
     [InlineData("mounts: { m: { at: /m } }\n---\nmounts: { n: { at: /n } }", "2:1: a second document starts here ('---'); one file configures one host: put each document in a file of its own")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: { to: x }", "2:9: routes is a mapping; expected a list: - to: ...")]
     // Values

@@ -63,7 +63,7 @@ internal sealed partial class LiveMount : IDisposable
         Assert.True(_directoryFd >= 0);
         // The name that docs/SEMANTICS.md sees in df.
         _device = FuseMount.Mount(Point, "apache");
-        _negotiation = FuseNegotiation.Answer(_device).ToString();
+        _negotiation = FuseNegotiation.Answer(_device, passesThrough: true).ToString();
         using var ready = new ManualResetEventSlim();
         var options = Configure(new MountOptions
         {
@@ -189,6 +189,8 @@ internal sealed partial class LiveMount : IDisposable
                 paths[source.Id == 0 ? record.Sequence : source.Id] = Encoding.UTF8.GetString(source.Path);
             else if (record.Kind == RecordKind.Write && WriteRecord.TryParse(record.Body, out var write))
                 lines.Add($"write {paths[write.Source]}@{write.Offset} {Encoding.UTF8.GetString(write.Data).Replace("\n", "\\n", StringComparison.Ordinal)}");
+            else if (record.Kind == RecordKind.Extent && ExtentRecord.TryParse(record.Body, out var extent))
+                lines.Add($"extent {paths[extent.Source]} {extent.From}..{extent.To}");
             else if (record.Kind == RecordKind.Close && CloseRecord.TryParse(record.Body, out var close))
                 lines.Add($"close {paths[close.Source]}");
         }

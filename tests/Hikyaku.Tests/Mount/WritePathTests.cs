@@ -44,7 +44,7 @@ public sealed unsafe partial class WritePathTests : IDisposable
         var underneath = new Underneath(options.DirectoryFd, nodes);
         _keeper = new Keeper(storage, _state, Keep.All, options.Counters, static _ => { });
         var committer = new Committer(device, _log, _state, TimeSpan.Zero, static () => { }, static _ => { });
-        _tree = new MountedDirectory(device, _log, _state, underneath, new HandleTable(_state, nodes), _keeper, committer, null, options);
+        _tree = new MountedDirectory(device, _log, _state, underneath, new HandleTable(_state, nodes), _keeper, committer, null, storage, options);
     }
 
     [Fact]

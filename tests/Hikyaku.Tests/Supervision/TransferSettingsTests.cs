@@ -15,7 +15,7 @@ public sealed class TransferSettingsTests
               - { name: both, to: { file: { path: /a } } }
               - { name: fresh, from: new, to: { file: { path: /b } } }
             """);
-        var translated = TransferChild.Translate(settings, new Dictionary<string, int>(StringComparer.Ordinal) { ["old"] = 7 });
+        var translated = TransferChild.Translate(settings, new Dictionary<string, MountEnds>(StringComparer.Ordinal) { ["old"] = new MountEnds(7, 8) });
         Assert.Equal(("old", 7), (Assert.Single(translated.Mounts).Name, translated.Mounts[0].DoorbellFd));
         Assert.Equal(["old"], Assert.Single(translated.Routes).From);
     }
@@ -31,7 +31,7 @@ public sealed class TransferSettingsTests
               - { name: two, from: m, to: { file: { path: /b }, forward: { servers: h } } }
               - { name: three, from: receive, to: { forward: { servers: h } } }
             """);
-        var translated = TransferChild.Translate(settings, new Dictionary<string, int>(StringComparer.Ordinal) { ["m"] = 7 });
+        var translated = TransferChild.Translate(settings, new Dictionary<string, MountEnds>(StringComparer.Ordinal) { ["m"] = new MountEnds(7, 8) });
         foreach (var log in new[] { "m", "receive" })
             Assert.Equal(Hikyaku.Transfer.TransferProcess.Cursors(translated.Routes, log).Order(StringComparer.Ordinal), InstancePaths.Pumps(settings, log).Order(StringComparer.Ordinal));
         Assert.Equal(3, InstancePaths.Pumps(settings, "m").Count);

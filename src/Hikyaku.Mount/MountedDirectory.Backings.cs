@@ -1,0 +1,164 @@
+using System.Buffers.Binary;
+using Hikyaku.Fuse;
+using Hikyaku.Log;
+
+namespace Hikyaku.Mount;
+
+/// <summary>This part: what an earlier process, or an earlier mount, left of files that are written past us.</summary>
+internal sealed unsafe partial class MountedDirectory
+{
+    // Finds again what was known. What the state does not know of, because it was lost, is kept until all that is in the log now is delivered.
+    private bool ClaimBackings(List<OpenHandle> handles)
+    {
+        var (links, saved) = ListBackings();
+        foreach (var slot in _backings.Unclaimed())
+        {
+            var number = _state.Backing(slot)->Number;
+            if (links.Remove(number, out var file))
+                _backings.Claim(slot, NodeTable.Device(file), file.Inode);
+            else if (handles.Find(handle => handle.State->Use == HandleUse.Open && handle.State->Backing == number) is { } member)
+                _backings.Claim(slot, member.Node->Device, member.Node->Inode);
+            else
+                _backings.Free(slot);
+        }
+        var isAdopted = false;
+        foreach (var (number, file) in links)
+        {
+            if (_backings.Take(number, file) is not { } backing)
+                continue;
+            isAdopted = true;
+            _state.Header->NextHandle = Math.Max(_state.Header->NextHandle, number + 1);
+            (backing.State->Extended, backing.State->Punched, backing.State->Last) = ((long)file.Size, (long)file.Size, _log.NextSequence - 1);
+        }
+        foreach (var (number, generation, bytes) in saved)
+            _backings.Find(number)?.Saved.Add((generation, _log.NextSequence - 1, bytes));
+        return isAdopted;
+    }
+
+    // The log may be ahead of the slots: by one extent after a kill, by more after a loss of power.
+    private void NoteExtent(in ExtentRecord extent, ulong sequence)
+    {
+        if (_backings.Find(extent.File) is not { } backing)
+            return;
+        var state = backing.State;
+        if (extent.Generation > state->Generation)
+            (state->Generation, state->Delivered, state->Extended) = (extent.Generation, (long)extent.From, (long)extent.To);
+        else if (extent.Generation == state->Generation)
+            state->Extended = Math.Max(state->Extended, (long)extent.To);
+        state->Last = Math.Max(state->Last, sequence);
+    }
+
+    private void NoteClosed(ulong session)
+    {
+        foreach (var (_, backing) in _backings.All)
+        {
+            if (backing.State->Session == session)
+                backing.State->Session = 0;
+        }
+    }
+
+    private void SettleBackings(List<OpenHandle> handles, bool goesOn)
+    {
+        if (_passesThrough is not null && !_canPass)
+            NotPassed("the kernel does not offer it (Linux 6.9 or newer does)");
+        if (_passesThrough is not null || !_backings.IsEmpty)
+            _follower = new Follower(LookAt);
+        foreach (var handle in handles)
+        {
+            if (goesOn && handle.State->Use == HandleUse.Open && handle.State->Backing != 0 && _backings.Find(handle.State->Backing) is { } backing)
+                backing.Members++;
+        }
+        foreach (var (_, backing) in _backings.All)
+            Settle(backing, goesOn);
+    }
+
+    private void Settle(Backing backing, bool goesOn)
+    {
+        var state = backing.State;
+        int fd;
+        fixed (byte* link = backing.Link)
+            fd = Libc.OpenAt(_underneath.RootDescriptor, link, Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0);
+        if (fd >= 0 && Underneath.Stat(fd, out var file) == 0)
+            FinishCut(backing, (long)file.Size);
+        if (!goesOn)
+            state->KernelId = 0;
+        if (state->Session != 0 && fd >= 0)
+        {
+            // Programs of a mount that is gone can still write to files they got past it, and notice nothing.
+            backing.IsOrphan = !goesOn && Underneath.IsWritten(fd);
+            Attend(backing, SourceOf(BackingSlot.PathOf(state), state->Source), fd);
+            return;
+        }
+        if (fd >= 0)
+            _ = Libc.Close(fd);
+        state->Session = 0;
+        if (backing.Members == 0)
+            TryEndSession(backing);
+    }
+
+    // A kill came into the midst of a cut. The kernel sends it again, and it is done again.
+    private static void FinishCut(Backing backing, long size)
+    {
+        var state = backing.State;
+        foreach (var (generation, _, _) in backing.Saved)
+        {
+            if (generation < state->Generation)
+                continue;
+            state->Generation = generation + 1;
+            state->Delivered = state->Extended;
+        }
+        if (size < state->Extended)
+            Delivery.BeginGeneration(state, size);
+    }
+
+    // Also those of a mount that is gone: their last name may be ours.
+    private (Dictionary<ulong, Libc.Statx> Links, List<(ulong Number, ulong Generation, long Bytes)> Saved) ListBackings()
+    {
+        var links = new Dictionary<ulong, Libc.Statx>();
+        var saved = new List<(ulong, ulong, long)>();
+        foreach (var text in HiddenNames())
+        {
+            fixed (byte* name = text)
+            {
+                if (!HiddenName.IsBacking(text.AsSpan(..^1), out var number, out var generation))
+                {
+                    if (text.AsSpan().SequenceEqual(HiddenName.OfUnfinished))
+                        _ = Libc.UnlinkAt(_underneath.RootDescriptor, name, 0);
+                }
+                else if (Underneath.Stat(_underneath.RootDescriptor, name, out var file) == 0 && (file.Mode & 0xf000) == 0x8000)
+                {
+                    if (generation is { } cut)
+                        saved.Add((number, cut, (long)file.Blocks * 512));
+                    else
+                        links[number] = file;
+                }
+            }
+        }
+        return (links, saved);
+    }
+
+    // Ended by NUL.
+    private List<byte[]> HiddenNames()
+    {
+        var names = new List<byte[]>();
+        var fd = List(NodeTable.Root);
+        if (fd < 0)
+            return names;
+        var buffer = new byte[32 * 1024];
+        nint length;
+        fixed (byte* start = buffer)
+        {
+            while ((length = Libc.GetDents(fd, start, (nuint)buffer.Length)) > 0)
+            {
+                for (var rest = buffer.AsSpan(0, (int)length); rest.Length > 19; rest = rest[BinaryPrimitives.ReadUInt16LittleEndian(rest[16..])..])
+                {
+                    var name = rest[19..BinaryPrimitives.ReadUInt16LittleEndian(rest[16..])];
+                    if (HiddenName.Is(name))
+                        names.Add(name[..(name.IndexOf((byte)0) + 1)].ToArray());
+                }
+            }
+        }
+        _ = Libc.Close(fd);
+        return names;
+    }
+}

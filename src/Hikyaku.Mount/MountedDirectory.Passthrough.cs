@@ -1,0 +1,462 @@
+using Hikyaku.Fuse;
+using Hikyaku.Log;
+
+namespace Hikyaku.Mount;
+
+/// <summary>This part: files that programs write past us, straight to the disk, and whose growth is followed.</summary>
+internal sealed unsafe partial class MountedDirectory
+{
+    // About what a chunk of the transfer holds.
+    private const long ExtentBytesMax = 256 * 1024;
+
+    private const uint SetIds = 0xc00;
+    private const OpenReplyFlags PassedReply = OpenReplyFlags.Passthrough | OpenReplyFlags.NoFlush;
+
+    private readonly PathPredicate? _passesThrough;
+    private readonly Func<int, int> _openBacking;
+    private readonly BackingTable _backings;
+    private readonly Delivery _delivery;
+    private readonly Cutter _cutter;
+    private readonly HashSet<string> _notPassed = [];
+    private Follower? _follower;
+    private bool _canPass;
+
+    /// <summary>Whether there may be files that are written past us; then <see cref="Follow"/> takes the place of waiting in the kernel.</summary>
+    public bool Follows => _follower is not null && (_passesThrough is not null || !_backings.IsEmpty);
+
+    /// <summary>Waits for requests and follows files meanwhile; true when there is a request.</summary>
+    /// <param name="milliseconds">The longest to wait; -1 = for ever.</param>
+    public bool Follow(int milliseconds)
+    {
+        var hasRequest = _follower!.Wait(_device.Descriptor, milliseconds, out var isRung);
+        // A log without requests must be retired too.
+        if (!hasRequest)
+            NoteAnswered();
+        if (isRung)
+            LetGo();
+        _follower.LookAround();
+        return hasRequest;
+    }
+
+    /// <summary>To be called once a second, by any one thread.</summary>
+    public void NoteDelivered()
+    {
+        CountDropped();
+        if (_backings.IsEmpty)
+            return;
+        _delivery.Update();
+        var mustRing = _delivery.Reclaim();
+        foreach (var (_, backing) in _backings.All)
+        {
+            if (!backing.IsOrphan || Underneath.IsWritten(backing.Descriptor))
+                continue;
+            backing.IsOrphan = false;
+            mustRing = true;
+        }
+        if (mustRing)
+            _follower?.Ring();
+    }
+
+    // How this open is answered. A file that is passed through is so for all who open it, until the last of them has closed it.
+    private OpenReplyFlags ReplyTo(OpenHandle handle, in FuseRequest request, out int backingId)
+    {
+        backingId = 0;
+        if (_passesThrough is null && _backings.IsEmpty)
+            return OpenReply;
+        var backing = handle.State->Backing != 0 ? _backings.Find(handle.State->Backing) : _backings.Of(handle.Node);
+        var isPassed = backing is not null && (backing.State->KernelId != 0 || backing.State->Session != 0);
+        if ((!isPassed && !MayPass(handle)) || !TryBegin(handle, request, ref backing))
+        {
+            if (backing is { Members: 0, Source: not null })
+                TryEndSession(backing);
+            // What was written past us the node does not know.
+            if (!IsAhead(handle.Node) && Underneath.Stat(handle.Descriptor, out var file) == 0)
+                (handle.Node->Size, handle.Node->Modified) = ((long)file.Size, file.Modify.UnixNanoseconds);
+            return OpenReply;
+        }
+        if (handle.State->Backing == 0)
+        {
+            handle.State->Backing = backing!.Number;
+            backing.Members++;
+        }
+        backingId = backing!.State->KernelId;
+        return _keeps || handle.Writable ? PassedReply : PassedReply | OpenReplyFlags.DirectIO;
+    }
+
+    private bool MayPass(OpenHandle handle)
+    {
+        // Set-id bits are dropped by writes that come to us; those that do not would leave them.
+        if (!_canPass || !handle.Writable || !_passesThrough!(handle.Source.Path) || (handle.Node->Mode & SetIds) != 0)
+            return false;
+        foreach (var other in _handles.Of(handle.NodeIndex)!)
+        {
+            if (other != handle && other.Writable && other.State->Backing == 0)
+                return false;
+        }
+        return true;
+    }
+
+    // True with the file known to the kernel and a session begun, if they were not.
+    private bool TryBegin(OpenHandle handle, in FuseRequest request, ref Backing? backing)
+    {
+        if (backing is not null && backing.State->KernelId != 0 && backing.State->Session != 0)
+            return true;
+        var node = handle.Node;
+        if (_keeps && IsAhead(node))
+        {
+            _keeper.Await(node->LastSequence);
+            if (IsAhead(node))
+                return false;
+        }
+        var fd = _underneath.Open(handle.NodeIndex, 0);
+        if (fd < 0)
+            return false;
+        if (fd >= _descriptorsForPrograms || Underneath.Stat(fd, out var file) < 0
+            || (backing ??= Link(handle, file)) is not { } linked || !TryRegister(linked, fd))
+        {
+            _ = Libc.Close(fd);
+            if (backing is { IsCutting: false } && backing.State->Session == 0 && backing.State->KernelId == 0 && backing.State->Last == 0)
+                Release(backing);
+            return false;
+        }
+        if (backing!.State->Session != 0)
+        {
+            _ = Libc.Close(fd);
+            return true;
+        }
+        BeginSession(backing, handle, request.Uid, fd, (long)file.Size);
+        // Its size and times are those underneath from now on.
+        if (!_keeps)
+            node->LastSequence = 0;
+        return true;
+    }
+
+    private void BeginSession(Backing backing, OpenHandle handle, uint uid, int fd, long size)
+    {
+        var state = backing.State;
+        if (!backing.IsCutting)
+        {
+            // What stands there already is not carried.
+            if (state->Extended != size || state->Last == 0)
+                state->Punched = (size + 4095) & ~4095L;
+            if (state->Delivered == state->Extended)
+                state->Delivered = size;
+            state->Extended = size;
+        }
+        state->Source = handle.Source.Id;
+        (state->Uid, state->Pid, state->Synced) = (uid, handle.Pid, 0);
+        state->PathLength = (ushort)handle.Source.Path.Length;
+        handle.Source.Path.CopyTo(new Span<byte>(state->Path, HandleSlot.PathMax));
+        Volatile.Write(ref state->Session, _state.Header->NextHandle++);
+        Attend(backing, handle.Source, fd);
+    }
+
+    // Keeps the file reachable, whatever becomes of its names.
+    private Backing? Link(OpenHandle handle, in Libc.Statx file)
+    {
+        var backing = _backings.Take(_state.Header->NextHandle++, file);
+        if (backing is null)
+            return null;
+        var error = _underneath.Locate(handle.NodeIndex, out var directory, out var name);
+        fixed (byte* link = backing.Link)
+        {
+            if (error == 0 && Libc.LinkAt(directory, name, _underneath.RootDescriptor, link, 0) != 0)
+                error = -Libc.Error;
+        }
+        if (error == 0)
+            return backing;
+        _backings.Free(backing);
+        NotPassed($"no second name can be made for a file in the directory underneath ({Errno.Text(-error)})");
+        return null;
+    }
+
+    private bool TryRegister(Backing backing, int fd)
+    {
+        if (backing.State->KernelId != 0)
+            return true;
+        var id = _openBacking(fd);
+        if (id > 0)
+        {
+            backing.State->KernelId = id;
+            return true;
+        }
+        _canPass = id != -Errno.EPERM;
+        NotPassed(id == -Errno.EPERM
+            ? "this process may not pass files through to the disk (CAP_SYS_ADMIN is missing)"
+            : $"the kernel does not pass this file system's files through ({Errno.Text(-id)})");
+        return false;
+    }
+
+    private void NotPassed(string reason)
+    {
+        _counters.NotPassed = reason;
+        if (_notPassed.Add(reason))
+            _report($"files of 'passthrough' are captured as all others are: {reason}");
+    }
+
+    private void Attend(Backing backing, Source source, int fd)
+    {
+        (backing.Source, backing.Descriptor) = (source, fd);
+        source.Handles++;
+        Interlocked.Increment(ref _counters.PassedOpensCount);
+        _follower!.Heat(backing);
+    }
+
+    // A handle of it was released.
+    private void Part(OpenHandle handle)
+    {
+        if (_backings.Find(handle.State->Backing) is not { } backing)
+            return;
+        if (--backing.Members <= 0 && !TryEndSession(backing))
+            _follower!.Heat(backing);
+    }
+
+    private Look LookAt(Backing backing)
+    {
+        if (backing.Descriptor < 0)
+            return Look.Done;
+        if (backing.Members <= 0 && !backing.IsOrphan)
+            return TryEndSession(backing) ? Look.Done : Look.Stuck;
+        return Extend(backing);
+    }
+
+    // Puts into the log what the file has grown by.
+    private Look Extend(Backing backing)
+    {
+        var state = backing.State;
+        if (backing.IsCutting)
+            return Look.Nothing;
+        var size = Libc.LSeek(backing.Descriptor, 0, Libc.SEEK_END);
+        if (size == state->Extended || size < 0)
+            return Look.Nothing;
+        if (size < state->Extended)
+        {
+            // Not through us, or it would have been noted.
+            lock (_delivery.Gate)
+                Delivery.BeginGeneration(state, size);
+            _counters.ShrunkCount++;
+            return Look.Growth;
+        }
+        var grown = size - state->Extended;
+        while (state->Extended < size && TryAppendExtent(backing, Math.Min(size, state->Extended + ExtentBytesMax)))
+        {
+        }
+        Announce(_appended);
+        var done = grown - (size - state->Extended);
+        _counters.PassedBytesCount += done;
+        _counters.BytesCount += done;
+        backing.Source!.Counters.BytesCount += done;
+        _counters.WaitingCount += size - state->Extended - backing.Waiting;
+        backing.Waiting = size - state->Extended;
+        return backing.Waiting == 0 ? Look.Growth : Look.Stuck;
+    }
+
+    private bool TryAppendExtent(Backing backing, long to)
+    {
+        var state = backing.State;
+        var source = backing.Source!;
+        try
+        {
+            if (source.StatedIn != _log.SegmentStart && !State(source) && !(MakeRoom() && State(source)))
+                return false;
+            if (state->Source == 0)
+                state->Source = source.Id;
+            Span<byte> body = stackalloc byte[ExtentRecord.HeadBytes];
+            ExtentRecord.WriteHead(
+                body, state->Source, state->Session, state->Number, state->Generation, (ulong)state->Extended, (ulong)to, Libc.Now(), state->Uid, state->Pid);
+            if (!TryAppend(RecordKind.Extent, body, source, out var sequence))
+                return false;
+            // A kill before this: whoever comes next finds it in the log.
+            state->Last = sequence;
+            Volatile.Write(ref state->Extended, to);
+            _counters.ExtentsCount++;
+            return true;
+        }
+        catch (LogException)
+        {
+            _appending = null;
+            return false;
+        }
+    }
+
+    private bool TryAppend(RecordKind kind, ReadOnlySpan<byte> body, Source source, out ulong sequence)
+    {
+        _appending = source;
+        var isAppended = _log.TryAppend(kind, body, [], out sequence);
+        if (!isAppended && MakeRoom())
+        {
+            _appending = source;
+            isAppended = _log.TryAppend(kind, body, [], out sequence);
+        }
+        _appending = null;
+        if (isAppended)
+            _appended = sequence;
+        return isAppended;
+    }
+
+    // False when it must be tried again: there is no room in the log, or the file is being cut.
+    private bool TryEndSession(Backing backing)
+    {
+        var state = backing.State;
+        if (backing.IsCutting)
+            return false;
+        if (state->Session != 0)
+        {
+            if (Extend(backing) == Look.Stuck || !TryAppendClose(backing))
+                return false;
+            if (Underneath.Stat(backing.Descriptor, out var file) == 0 && _nodes.SlotOf(file) is var slot and not 0)
+                (_nodes[slot]->Size, _nodes[slot]->Modified) = ((long)file.Size, file.Modify.UnixNanoseconds);
+            Volatile.Write(ref state->Session, 0);
+        }
+        if (state->KernelId != 0)
+        {
+            _device.CloseBacking(state->KernelId);
+            state->KernelId = 0;
+        }
+        if (backing.Descriptor >= 0)
+        {
+            _follower?.Forget(backing);
+            _ = Libc.Close(backing.Descriptor);
+            backing.Descriptor = -1;
+            backing.Source!.Handles--;
+            Interlocked.Decrement(ref _counters.PassedOpensCount);
+        }
+        (backing.Source, backing.IsOrphan) = (null, false);
+        return true;
+    }
+
+    private bool TryAppendClose(Backing backing)
+    {
+        var state = backing.State;
+        var source = backing.Source!;
+        // Nothing was ever noticed.
+        if (state->Source == 0 || state->Last == 0)
+            return true;
+        try
+        {
+            if (source.StatedIn != _log.SegmentStart && !State(source))
+                return false;
+            Span<byte> body = stackalloc byte[CloseRecord.HeadBytes];
+            CloseRecord.WriteHead(body, state->Source, state->Session, Libc.Now());
+            if (!TryAppend(RecordKind.Close, body, source, out var sequence))
+                return false;
+            Announce(sequence);
+            return true;
+        }
+        catch (LogException)
+        {
+            _appending = null;
+            return false;
+        }
+    }
+
+    // After an abort programs go on writing, and notice nothing; the next mount finds out what has become of them.
+    private void EndSessions(bool isAborted, Action<string> report)
+    {
+        var stuck = 0;
+        foreach (var (_, backing) in _backings.All)
+        {
+            if (backing.Source is null)
+                continue;
+            Extend(backing);
+            backing.Members = 0;
+            stuck += isAborted || backing.IsOrphan || TryEndSession(backing) ? 0 : 1;
+        }
+        if (stuck > 0)
+            report($"the log has no room for what {stuck} files grew by; it is carried when the mount is made again");
+    }
+
+    // What nobody has open, and is delivered.
+    private void LetGo()
+    {
+        foreach (var (_, backing) in _backings.All)
+        {
+            if (_delivery.IsOver(backing))
+                Release(backing);
+            else if (backing is { Members: 0, Source: not null, IsOrphan: false })
+                _follower!.Heat(backing);
+        }
+    }
+
+    private void Release(Backing backing)
+    {
+        lock (_delivery.Gate)
+        {
+            while (backing.Saved.Count > 0)
+                _delivery.RemoveSaved(backing, backing.Saved.Count - 1);
+        }
+        fixed (byte* link = backing.Link)
+        {
+            // If this was its last name, giving back the room of a large file takes long; that is for another thread.
+            var fd = Libc.OpenAt(_underneath.RootDescriptor, link, Libc.O_PATH | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0);
+            _ = Libc.UnlinkAt(_underneath.RootDescriptor, link, 0);
+            if (fd >= 0)
+                _keeper.Post(0, _ => Libc.Close(fd));
+        }
+        _backings.Free(backing);
+    }
+
+    // As programs see it: without the second name of ours.
+    private uint LinksOf(in Libc.Statx file) => file.Links - (_backings.Has(file) ? Math.Min(1, file.Links) : 0);
+
+    private int TruncatePassed(in FuseRequest request, in SetAttrIn args, Backing backing, int fd, NodeSlot* node)
+    {
+        if (backing.State->Session != 0 && Extend(backing) == Look.Stuck)
+        {
+            _ = Libc.Close(fd);
+            return -Errno.ENOSPC;
+        }
+        backing.IsCutting = true;
+        var (unique, copy, upto) = (request.RawUnique, args, node->LastSequence);
+        _keeper.Post(args.Size == 0 ? 0 : upto, error =>
+        {
+            if (copy.Size == 0)
+                (node->Emptied, error) = (upto, 0);
+            if (error == 0)
+                error = _cutter.Resize(backing, fd, (long)copy.Size);
+            if (error == 0)
+                node->Size = (long)copy.Size;
+            backing.IsCutting = false;
+            FinishLater(unique, copy, fd, node, error);
+        });
+        return Deferred;
+    }
+
+    private int AllocatePassed(in FuseRequest request, in FAllocateIn args, Backing backing, OpenHandle handle)
+    {
+        if (backing.State->Session != 0 && Extend(backing) == Look.Stuck)
+            return -Errno.ENOSPC;
+        backing.IsCutting = true;
+        var (unique, mode, offset, length, upto) = (request.RawUnique, (int)args.Mode, (long)args.Offset, (long)args.Length, handle.Node->LastSequence);
+        _keeper.Post(upto, error =>
+        {
+            if (error == 0)
+                error = _cutter.Allocate(backing, handle.Descriptor, mode, offset, length);
+            backing.IsCutting = false;
+            Answer(unique, error);
+        });
+        return Deferred;
+    }
+
+    // The bytes first: the log must not say of any on the disk that are not.
+    private int SyncPassed(in FuseRequest request, Backing backing, OpenHandle handle)
+    {
+        var isStuck = Extend(backing) == Look.Stuck;
+        var mustSyncName = backing.State->Synced == 0;
+        backing.State->Synced = 1;
+        var unique = request.RawUnique;
+        _keeper.Post(0, _ =>
+        {
+            var error = Libc.FDataSync(handle.Descriptor) == 0 ? 0 : Libc.Error;
+            if (error == 0 && mustSyncName)
+                error = Underneath.SyncDirectory(_underneath.RootDescriptor);
+            if (error == 0 && isStuck)
+                error = Errno.ENOSPC;
+            if (error != 0)
+                _device.ReplyError(unique, error);
+            else
+                _committer.Post(error => Answer(unique, error));
+        });
+        return Deferred;
+    }
+}

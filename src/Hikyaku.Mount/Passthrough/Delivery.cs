@@ -1,0 +1,150 @@
+using Hikyaku.Fuse;
+using Hikyaku.Log;
+
+namespace Hikyaku.Mount;
+
+/// <summary>
+/// Knows how much of the files that are written past us every reader of the log has passed: reads the log itself, up to the lowest
+/// cursor. From any thread.
+/// </summary>
+internal sealed unsafe class Delivery : IDisposable
+{
+    private const long PunchBytes = 1 << 20;
+    private const long BlockBytes = 4096;
+
+    private readonly LogWriter _log;
+    private readonly ILogStorage _storage;
+    private readonly BackingTable _backings;
+    private readonly int _directory;
+    private readonly MountCounters _counters;
+    private readonly bool _keeps;
+    private LogReader? _reader;
+    private ulong _passed;
+
+    /// <param name="log">The mount's log.</param>
+    /// <param name="storage">Where it can be read.</param>
+    /// <param name="backings">The files.</param>
+    /// <param name="directory">The directory of their hidden names.</param>
+    /// <param name="keeps">False: what is delivered is punched out of them.</param>
+    /// <param name="counters">Where that is counted.</param>
+    public Delivery(LogWriter log, ILogStorage storage, BackingTable backings, int directory, bool keeps, MountCounters counters) =>
+        (_log, _storage, _backings, _directory, _keeps, _counters) = (log, storage, backings, directory, keeps, counters);
+
+    /// <summary>Held while a file is cut, or what is kept of it by generation is changed.</summary>
+    public Lock Gate { get; } = new();
+
+    /// <summary>Every reader is done with what lies below.</summary>
+    public ulong Passed => Volatile.Read(ref _passed);
+
+    /// <summary>Nobody has it open, and nothing of it is left to deliver.</summary>
+    public bool IsOver(Backing backing) =>
+        backing is { Members: 0, IsCutting: false } && backing.State->Session == 0 && backing.State->KernelId == 0 && backing.State->Last < Passed;
+
+    /// <summary>Reads on, up to the lowest cursor.</summary>
+    /// <exception cref="LogException">The cursors or the log cannot be read.</exception>
+    public void Update()
+    {
+        lock (Gate)
+        {
+            // What is gone from the log is needed by nobody, or was dropped.
+            var lowest = Math.Min(Math.Max(_log.LowestCursor(), _log.FirstSequence), _log.NextSequence);
+            if (lowest <= _passed)
+                return;
+            if (!AnyBehind(_passed))
+            {
+                // Nothing can be in between, so the log need not be read.
+                Leave();
+            }
+            else
+            {
+                _reader ??= new LogReader(_storage, _passed);
+                while (_reader is not null && _reader.Position < lowest && _reader.TryRead(out var record))
+                {
+                    if (record.Sequence >= lowest)
+                        Leave();
+                    else if (record.Kind == RecordKind.Extent && ExtentRecord.TryParse(record.Body, out var extent) && _backings.Find(extent.File) is { } backing
+                        && extent.Generation == backing.State->Generation)
+                        backing.State->Delivered = Math.Max(backing.State->Delivered, (long)extent.To);
+                }
+            }
+            Volatile.Write(ref _passed, lowest);
+        }
+    }
+
+    /// <summary>Lets go what is delivered; true if there are files that are over.</summary>
+    public bool Reclaim()
+    {
+        var isAnyOver = false;
+        var saved = 0L;
+        foreach (var (_, backing) in _backings.All)
+        {
+            lock (Gate)
+            {
+                for (var i = backing.Saved.Count - 1; i >= 0; i--)
+                {
+                    if (backing.Saved[i].Last >= _passed)
+                        saved += backing.Saved[i].Bytes;
+                    else
+                        RemoveSaved(backing, i);
+                }
+                if (!_keeps)
+                    Punch(backing);
+            }
+            isAnyOver |= IsOver(backing);
+        }
+        Volatile.Write(ref _counters.SavedCount, saved);
+        return isAnyOver;
+    }
+
+    public void RemoveSaved(Backing backing, int index)
+    {
+        fixed (byte* name = backing.SavedName(backing.Saved[index].Generation))
+            _ = Libc.UnlinkAt(_directory, name, 0);
+        backing.Saved.RemoveAt(index);
+    }
+
+    /// <summary>The file is as long as that now, and what was in it before belongs to the generation before. Under the gate.</summary>
+    public static void BeginGeneration(BackingSlot* state, long size)
+    {
+        // In this order a kill in between leaves what a successor can tell: a file that is shorter than it should be.
+        state->Delivered = size;
+        state->Punched = Math.Min(state->Punched, size);
+        Volatile.Write(ref state->Generation, state->Generation + 1);
+        Volatile.Write(ref state->Extended, size);
+    }
+
+    public void Dispose() => Leave();
+
+    private bool AnyBehind(ulong sequence)
+    {
+        foreach (var (_, backing) in _backings.All)
+        {
+            if (backing.State->Last >= sequence)
+                return true;
+        }
+        return false;
+    }
+
+    private void Leave()
+    {
+        _reader?.Dispose();
+        _reader = null;
+    }
+
+    private void Punch(Backing backing)
+    {
+        var state = backing.State;
+        var end = state->Delivered & ~(BlockBytes - 1);
+        if (backing.IsCutting || end - state->Punched < (IsOver(backing) ? 1 : PunchBytes))
+            return;
+        int fd;
+        fixed (byte* name = backing.Link)
+            fd = Libc.OpenAt(_directory, name, Libc.O_WRONLY | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0);
+        if (fd < 0)
+            return;
+        if (Libc.FAllocate(fd, Libc.FALLOC_FL_PUNCH_HOLE | Libc.FALLOC_FL_KEEP_SIZE, state->Punched, end - state->Punched) == 0)
+            Interlocked.Add(ref _counters.PunchedCount, end - state->Punched);
+        state->Punched = end;
+        _ = Libc.Close(fd);
+    }
+}
