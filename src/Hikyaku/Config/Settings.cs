@@ -42,7 +42,7 @@ internal sealed record MountSettings(string Name, string At, bool KeepAll, LogPo
     public IReadOnlyList<string> Passthrough { get; init; } = [];
 
     public bool Equals(MountSettings? other) =>
-        other is not null && Name == other.Name && At == other.At && KeepAll == other.KeepAll && Log == other.Log && Passthrough.SequenceEqual(other.Passthrough);
+        other is not null && Name == other.Name && At == other.At && KeepAll == other.KeepAll && Log == other.Log && Passthrough.SequenceEqual(other.Passthrough, StringComparer.Ordinal);
 
     public override int GetHashCode() => HashCode.Combine(Name, At, KeepAll, Log, Passthrough.Count);
 }
