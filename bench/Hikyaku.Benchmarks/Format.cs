@@ -24,7 +24,7 @@ public class Format : LineBenchmark
         _text.Clear();
         var text = _line.AsSpan(..^1);
         for (var i = 0; i < Lines; i++)
-            _format.Write(_text, new Line(_source, 1_700_000_000_000_000_000 + i, text));
+            _format.Write(_text, new LineBlock(_source, 1_700_000_000_000_000_000 + i, text));
     }
 
     public override void Dispose()

@@ -24,13 +24,14 @@ public class PackFull : LineBenchmark
     {
         var fields = new EntryFields { Host = "web-1.example.com"u8, Path = "access.log"u8, Pid = 4321, Uid = 1000 };
         chunk.Begin("hikyaku.apache"u8);
+        chunk.SetFields(fields);
         var common = compact ? chunk.AddCommon(fields) : 0;
         for (var i = 0; i < Lines; i++)
         {
             if (compact)
-                chunk.AddCompact(1_700_000_000_000_000_000 + i, line, i == 0 ? common : -1);
+                chunk.AddCompact(1_700_000_000_000_000_000 + i, line, 1, i == 0 ? common : -1);
             else
-                chunk.Add(1_700_000_000_000_000_000 + i, line, fields);
+                chunk.Add(1_700_000_000_000_000_000 + i, line);
         }
 
         return chunk.Finish(new ChunkOptions { Id = "00112233445566778899aabbccddeeff"u8, Origin = Guid.Empty, Route = "files"u8, Number = 1, Done = 1 });

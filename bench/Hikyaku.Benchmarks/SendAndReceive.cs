@@ -58,7 +58,7 @@ public class Send : LineBenchmark
 
         public override bool TryWriteNote(ByteBuffer target) => true;
 
-        protected override void Pack(in Line line) => _writer.AddCompact(line.Time, line.Text, -1);
+        protected override void Pack(in LineBlock lines) => _writer.AddCompact(lines.Time, lines.Text, lines.Count, -1);
     }
 }
 
@@ -117,6 +117,6 @@ public class Receive : LineBenchmark
 
         public override bool TryWriteNote(ByteBuffer target) => true;
 
-        protected override void Pack(in Line line) => _format.Write(_text, line);
+        protected override void Pack(in LineBlock lines) => _format.Write(_text, lines);
     }
 }

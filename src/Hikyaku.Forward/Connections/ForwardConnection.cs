@@ -17,7 +17,7 @@ public sealed class ForwardConnection : IAsyncDisposable
     private readonly CancellationTokenSource closing = new();
     private readonly TaskCompletionSource<string> closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private string? reason;
-    private volatile bool peerIsHikyaku;
+    private volatile int peerVersion;
 
     /// <summary>Takes over a connected stream and begins to read acks from it. <paramref name="acked"/> is called from the reading loop and should be short.</summary>
     public ForwardConnection(Stream stream, AckReceived acked)
@@ -30,8 +30,8 @@ public sealed class ForwardConnection : IAsyncDisposable
     /// <summary>Completes with the reason when the connection has ended; no ack is reported after that.</summary>
     public Task<string> Closed => closed.Task;
 
-    /// <summary>Whether an ack has shown the receiver to be a Hikyaku node.</summary>
-    public bool PeerIsHikyaku => peerIsHikyaku;
+    /// <summary>0 until an ack has shown the receiver to be a Hikyaku node; then <see cref="Ack.Version"/> or another.</summary>
+    public int PeerVersion => peerVersion;
 
     /// <summary>Sends one message. One call at a time. Throws <see cref="ForwardException"/> with the reason when the connection has ended; a call given up half way ends it.</summary>
     public async ValueTask SendAsync(ReadOnlyMemory<byte> message, CancellationToken cancellation = default)
@@ -127,8 +127,8 @@ public sealed class ForwardConnection : IAsyncDisposable
                 return -1;
             }
             taken += ack.Consumed;
-            if (ack.IsHikyaku)
-                peerIsHikyaku = true;
+            if (ack.Hikyaku > 0)
+                peerVersion = ack.Hikyaku;
             acked(ack.Id);
         }
         return taken;

@@ -22,8 +22,11 @@ public readonly ref struct Entry
     /// <summary>Nanoseconds since 1970; 0 = the sender left the time to the receiver ("now").</summary>
     public long Time { get; init; }
 
-    /// <summary>The line; for a record without a line, the record as JSON text.</summary>
+    /// <summary>The line; for a record without a line, the record as JSON text; for a block, its lines with LF between them.</summary>
     public ReadOnlySpan<byte> Message { get; init; }
+
+    /// <summary>Whether it is a block of lines, at most <see cref="EntryWriter.BlockBytesMax"/> bytes.</summary>
+    public bool IsBlock { get; init; }
 
     /// <summary>Where it comes from, taken from the record and from the chunk's common fields.</summary>
     public EntryFields Fields { get; init; }

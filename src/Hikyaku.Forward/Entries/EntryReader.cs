@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace Hikyaku.Forward;
 
 /// <summary>
@@ -6,7 +8,7 @@ namespace Hikyaku.Forward;
 /// </summary>
 /// <remarks>
 /// The line is the record's "message", else its "log", else the whole record as compact JSON; a line that is not text is
-/// rendered as JSON too. Fields: "host" or "hostname", "path" or "tailed_path", "pid", "uid". Other keys are ignored.
+/// rendered as JSON too. In a chunk with common fields "lines" is a block of lines. Fields: "host" or "hostname", "path" or "tailed_path", "pid", "uid". Other keys are ignored.
 /// </remarks>
 public ref struct EntryReader
 {
@@ -39,7 +41,7 @@ public ref struct EntryReader
         while (!reader.AtEnd)
         {
             var start = reader.Position;
-            if (TryReadOne(out entry))
+            if (TryReadPlain(out entry) || TryReadOne(out entry))
                 return true;
             Broken++;
             // The broken entry may have been the one that named the source of those that follow.
@@ -63,6 +65,29 @@ public ref struct EntryReader
         return count;
     }
 
+    // [EventTime, {"message": text}] as our own writer makes it: nearly all entries that are no blocks.
+    private bool TryReadPlain(out Entry entry)
+    {
+        var rest = packed[reader.Position..];
+        if (rest.Length < 21 || (BinaryPrimitives.ReadUInt32LittleEndian(rest) & 0xffffff) != 0x00d792 || rest[11] != 0x81
+            || BinaryPrimitives.ReadUInt64LittleEndian(rest[12..]) != BinaryPrimitives.ReadUInt64LittleEndian(EntryWriter.MessageKey)
+            || MessagePackReader.Decode(rest[20..], out var line, out var size) != ReadResult.Success || line.Kind != MessagePackKind.Text)
+        {
+            entry = default;
+            return false;
+        }
+
+        reader.Position += 20 + (int)size;
+        entry = new Entry
+        {
+            Time = (BinaryPrimitives.ReadUInt32BigEndian(rest[3..]) * 1_000_000_000L) + BinaryPrimitives.ReadUInt32BigEndian(rest[7..]),
+            Message = line.Payload,
+            Fields = inherited,
+            Common = common,
+        };
+        return true;
+    }
+
     private bool TryReadOne(out Entry entry)
     {
         entry = default;
@@ -73,6 +98,9 @@ public ref struct EntryReader
             return false;
         var record = default(Record);
         if (!TryReadRecord(count, ref record))
+            return false;
+        var isBlock = record.IsBlock && record.LineStart == 0 && scratch.Count > 0;
+        if (isBlock && record.Block.Length > EntryWriter.BlockBytesMax)
             return false;
 
         if (record.Common is { } index && scratch.Count > 0)
@@ -86,7 +114,7 @@ public ref struct EntryReader
         entry = new Entry
         {
             Time = time,
-            Message = record.LineIsText ? record.Line : Render(record.LineStart > 0 ? record.LineStart : recordStart),
+            Message = isBlock ? record.Block : record.LineIsText ? record.Line : Render(record.LineStart > 0 ? record.LineStart : recordStart),
             Fields = new EntryFields
             {
                 Host = record.Host.IsEmpty ? inherited.Host : record.Host,
@@ -95,6 +123,7 @@ public ref struct EntryReader
                 Uid = record.Uid ?? inherited.Uid,
             },
             Common = common,
+            IsBlock = isBlock,
         };
         return true;
     }
@@ -155,9 +184,11 @@ public ref struct EntryReader
     private ref struct Record
     {
         public ReadOnlySpan<byte> Line;
+        public ReadOnlySpan<byte> Block;
         public ReadOnlySpan<byte> Host;
         public ReadOnlySpan<byte> Path;
         public bool LineIsText;
+        public bool IsBlock;
         public int LineStart;
         public uint? Pid;
         public uint? Uid;
@@ -193,6 +224,10 @@ public ref struct EntryReader
                     break;
                 case 11 when value.IsBytes && Path.IsEmpty && key.SequenceEqual("tailed_path"u8):
                     Path = value.Payload;
+                    break;
+                case 5 when value.IsBytes && key.SequenceEqual("lines"u8):
+                    Block = value.Payload;
+                    IsBlock = true;
                     break;
                 case 6 when value.Kind == MessagePackKind.Unsigned && key.SequenceEqual("common"u8):
                     Common = value.Number;

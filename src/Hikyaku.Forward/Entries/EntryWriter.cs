@@ -1,37 +1,68 @@
+using System.Buffers.Binary;
+
 namespace Hikyaku.Forward;
 
 /// <summary>
-/// Writes entries [EventTime, record]. The full form carries everything in each record. The compact form carries the line
-/// alone, and "common": k where the source changes to the k-th (from 0) of the chunk's common fields.
+/// Writes entries [EventTime, record]. The full form carries everything in each record. The compact form carries the line, or
+/// several lines of one source and time, alone, and "common": k where the source changes to the k-th (from 0) of the chunk's common fields.
 /// </summary>
 public static class EntryWriter
 {
     /// <summary>The most bytes that an entry takes beside its line, host and path.</summary>
     public const int OverheadMax = 80;
 
+    /// <summary>The most bytes of an entry of several lines.</summary>
+    public const int BlockBytesMax = 256 << 10;
+
+    // Array of 2, EventTime of 10 bytes, map, key of up to 8, text header of up to 5.
+    private const int HeadMax = 25;
+
+    // "message" and "lines" as texts of MessagePack.
+    internal static ReadOnlySpan<byte> MessageKey => [0xa7, (byte)'m', (byte)'e', (byte)'s', (byte)'s', (byte)'a', (byte)'g', (byte)'e'];
+    private static ReadOnlySpan<byte> LinesKey => [0xa5, (byte)'l', (byte)'i', (byte)'n', (byte)'e', (byte)'s'];
+
     /// <summary>Appends an entry in full form; fields that are unknown are left out.</summary>
     /// <param name="to">Where to.</param>
     /// <param name="time">Nanoseconds since 1970.</param>
     /// <param name="line">The line without its newline; any bytes.</param>
-    /// <param name="fields">Where it comes from.</param>
-    public static void Write(ByteBuffer to, long time, ReadOnlySpan<byte> line, in EntryFields fields)
+    /// <param name="fields">Where it comes from, as <see cref="WriteFields"/> wrote it.</param>
+    /// <param name="fieldCount">How many fields these are.</param>
+    public static void Write(ByteBuffer to, long time, ReadOnlySpan<byte> line, ReadOnlySpan<byte> fields, int fieldCount)
     {
-        MessagePackWriter.WriteArrayHeader(to, 2);
-        MessagePackWriter.WriteEventTime(to, time);
-        MessagePackWriter.WriteMapHeader(to, 1 + Count(fields));
-        MessagePackWriter.WriteText(to, "message"u8);
-        MessagePackWriter.WriteText(to, line);
-        WriteFields(to, fields);
+        // The bounds are checked once for all of the entry: there is one for each line.
+        var span = to.GetSpan(checked(HeadMax + line.Length + fields.Length));
+        var length = WriteHead(span, time, 1 + fieldCount);
+        MessageKey.CopyTo(span[length..]);
+        length += MessageKey.Length;
+        length += MessagePackWriter.WriteTextHeader(span[length..], line.Length);
+        line.CopyTo(span[length..]);
+        length += line.Length;
+        fields.CopyTo(span[length..]);
+        to.Advance(length + fields.Length);
     }
 
-    /// <summary>Appends an entry in compact form. <paramref name="common"/> is the index of its common fields, or -1 when they are those of the entry before.</summary>
-    public static void WriteCompact(ByteBuffer to, long time, ReadOnlySpan<byte> line, int common)
+    /// <summary>
+    /// Appends an entry in compact form: a line, or several lines with LF between them. <paramref name="common"/> is the index of its
+    /// common fields, or -1 when they are those of the entry before.
+    /// </summary>
+    public static void WriteCompact(ByteBuffer to, long time, ReadOnlySpan<byte> text, bool isBlock, int common)
     {
-        MessagePackWriter.WriteArrayHeader(to, 2);
-        MessagePackWriter.WriteEventTime(to, time);
-        MessagePackWriter.WriteMapHeader(to, common < 0 ? 1 : 2);
-        MessagePackWriter.WriteText(to, "message"u8);
-        MessagePackWriter.WriteText(to, line);
+        var span = to.GetSpan(checked(HeadMax + text.Length));
+        var length = WriteHead(span, time, common < 0 ? 1 : 2);
+        if (isBlock)
+        {
+            LinesKey.CopyTo(span[length..]);
+            length += LinesKey.Length;
+            length += MessagePackWriter.WriteBinaryHeader(span[length..], text.Length);
+        }
+        else
+        {
+            MessageKey.CopyTo(span[length..]);
+            length += MessageKey.Length;
+            length += MessagePackWriter.WriteTextHeader(span[length..], text.Length);
+        }
+        text.CopyTo(span[length..]);
+        to.Advance(length + text.Length);
         if (common < 0)
             return;
         MessagePackWriter.WriteText(to, "common"u8);
@@ -45,10 +76,8 @@ public static class EntryWriter
         WriteFields(to, fields);
     }
 
-    private static int Count(in EntryFields fields) =>
-        (fields.Host.IsEmpty ? 0 : 1) + (fields.Path.IsEmpty ? 0 : 1) + (fields.Pid is null ? 0 : 1) + (fields.Uid is null ? 0 : 1);
-
-    private static void WriteFields(ByteBuffer to, in EntryFields fields)
+    /// <summary>Appends the keys and values of the fields that are known; returns how many.</summary>
+    public static int WriteFields(ByteBuffer to, in EntryFields fields)
     {
         if (!fields.Host.IsEmpty)
         {
@@ -70,5 +99,18 @@ public static class EntryWriter
             MessagePackWriter.WriteText(to, "uid"u8);
             MessagePackWriter.WriteUnsigned(to, uid);
         }
+        return Count(fields);
     }
+
+    // [EventTime, {: 12 bytes.
+    private static int WriteHead(Span<byte> span, long time, int keys)
+    {
+        span[11] = (byte)(0x80 | keys);
+        span[0] = 0x92;
+        MessagePackWriter.WriteEventTime(span[1..], time);
+        return 12;
+    }
+
+    private static int Count(in EntryFields fields) =>
+        (fields.Host.IsEmpty ? 0 : 1) + (fields.Path.IsEmpty ? 0 : 1) + (fields.Pid is null ? 0 : 1) + (fields.Uid is null ? 0 : 1);
 }

@@ -23,16 +23,7 @@ public static class MessagePackWriter
     public static void WriteText(ByteBuffer to, ReadOnlySpan<byte> text)
     {
         var span = to.GetSpan(checked(text.Length + 5));
-        int header;
-        if (text.Length < 32)
-        {
-            span[0] = (byte)(0xa0 | text.Length);
-            header = 1;
-        }
-        else
-        {
-            header = WriteLength(span, text.Length, 0xd9);
-        }
+        var header = WriteTextHeader(span, text.Length);
         text.CopyTo(span[header..]);
         to.Advance(header + text.Length);
     }
@@ -41,7 +32,7 @@ public static class MessagePackWriter
     public static void WriteBinary(ByteBuffer to, ReadOnlySpan<byte> bytes)
     {
         var span = to.GetSpan(checked(bytes.Length + 5));
-        var header = WriteLength(span, bytes.Length, 0xc4);
+        var header = WriteBinaryHeader(span, bytes.Length);
         bytes.CopyTo(span[header..]);
         to.Advance(header + bytes.Length);
     }
@@ -120,15 +111,28 @@ public static class MessagePackWriter
     /// <summary>Forward's EventTime (ext type 0, always 10 bytes) from nanoseconds since 1970; times outside 1970 to 2106 become the nearest it can hold.</summary>
     public static void WriteEventTime(ByteBuffer to, long unixNanoseconds)
     {
-        var time = Math.Clamp(unixNanoseconds, 0, (uint.MaxValue * NanosecondsPerSecond) + NanosecondsPerSecond - 1);
-        var (seconds, nanoseconds) = Math.DivRem(time, NanosecondsPerSecond);
-        var span = to.GetSpan(10);
-        span[0] = 0xd7;
-        span[1] = 0;
-        BinaryPrimitives.WriteUInt32BigEndian(span[2..], (uint)seconds);
-        BinaryPrimitives.WriteUInt32BigEndian(span[6..], (uint)nanoseconds);
+        WriteEventTime(to.GetSpan(10), unixNanoseconds);
         to.Advance(10);
     }
+
+    internal static void WriteEventTime(Span<byte> span, long unixNanoseconds)
+    {
+        var time = (ulong)Math.Clamp(unixNanoseconds, 0, (uint.MaxValue * NanosecondsPerSecond) + NanosecondsPerSecond - 1);
+        var seconds = time / NanosecondsPerSecond;
+        BinaryPrimitives.WriteUInt32BigEndian(span[6..10], (uint)(time - (seconds * NanosecondsPerSecond)));
+        BinaryPrimitives.WriteUInt32BigEndian(span[2..6], (uint)seconds);
+        BinaryPrimitives.WriteUInt16BigEndian(span, 0xd700);
+    }
+
+    internal static int WriteTextHeader(Span<byte> span, int length)
+    {
+        if (length >= 32)
+            return WriteLength(span, length, 0xd9);
+        span[0] = (byte)(0xa0 | length);
+        return 1;
+    }
+
+    internal static int WriteBinaryHeader(Span<byte> span, int length) => WriteLength(span, length, 0xc4);
 
     private static void WriteCount(ByteBuffer to, int count, byte small, byte code16)
     {

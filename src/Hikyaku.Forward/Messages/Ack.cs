@@ -1,13 +1,16 @@
 namespace Hikyaku.Forward;
 
-/// <summary>The answer to a chunk: {"ack": id}, between two Hikyaku nodes with "hikyaku": 1 beside it.</summary>
+/// <summary>The answer to a chunk: {"ack": id}, between two Hikyaku nodes with "hikyaku": 2 beside it.</summary>
 public readonly ref struct Ack
 {
     /// <summary>The content of the id where it is text or binary, else its raw MessagePack value.</summary>
     public ReadOnlySpan<byte> Id { get; private init; }
 
-    /// <summary>Whether the receiver is a Hikyaku node.</summary>
-    public bool IsHikyaku { get; private init; }
+    /// <summary>What a receiver of this version says of itself: it takes entries of several lines.</summary>
+    public const int Version = 2;
+
+    /// <summary>0: the receiver is no Hikyaku node.</summary>
+    public int Hikyaku { get; private init; }
 
     /// <summary>How many bytes the answer took.</summary>
     public int Consumed { get; private init; }
@@ -21,7 +24,7 @@ public readonly ref struct Ack
         if (!hikyaku)
             return;
         MessagePackWriter.WriteText(to, "hikyaku"u8);
-        MessagePackWriter.WriteUnsigned(to, 1);
+        MessagePackWriter.WriteUnsigned(to, Version);
     }
 
     /// <summary>Parses an ack at the front of <paramref name="bytes"/>. Malformed: the peer answers with something else.</summary>
@@ -34,7 +37,7 @@ public readonly ref struct Ack
             return result;
         var id = default(ReadOnlySpan<byte>);
         var found = false;
-        var hikyaku = false;
+        var hikyaku = 0;
         for (; count > 0; count--)
         {
             result = reader.ReadRaw(out var rawKey);
@@ -52,10 +55,10 @@ public readonly ref struct Ack
             }
             else if (key.Payload.SequenceEqual("hikyaku"u8))
             {
-                hikyaku = true;
+                hikyaku = value.Kind == MessagePackKind.Unsigned ? (int)Math.Min(value.Number, int.MaxValue) : 0;
             }
         }
-        ack = new Ack { Id = id, IsHikyaku = hikyaku, Consumed = reader.Position };
+        ack = new Ack { Id = id, Hikyaku = hikyaku, Consumed = reader.Position };
         return found ? ReadResult.Success : ReadResult.Malformed;
     }
 }

@@ -30,7 +30,10 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
 {
     private readonly ByteBuffer message = new(bytesMax);
     private readonly ByteBuffer common = new(bytesMax);
+    private readonly ByteBuffer fields = new();
+    private int fieldCount;
     private int entriesStart;
+    private long lines;
 
     /// <summary>Entries added since <see cref="Begin"/>.</summary>
     public int Count { get; private set; }
@@ -49,7 +52,9 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
     {
         message.Clear();
         common.Clear();
-        Count = CommonCount = 0;
+        fields.Clear();
+        Count = CommonCount = fieldCount = 0;
+        lines = 0;
         MessagePackWriter.WriteArrayHeader(message, 3);
         MessagePackWriter.WriteText(message, tag);
         // bin with 32 bits of length, which Finish knows.
@@ -57,11 +62,19 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
         entriesStart = message.Length;
     }
 
-    /// <summary>Adds a line in full form, which every receiver understands. Time in nanoseconds since 1970.</summary>
-    public void Add(long time, ReadOnlySpan<byte> line, in EntryFields fields)
+    /// <summary>Says where the lines come from that <see cref="Add"/> adds.</summary>
+    public void SetFields(in EntryFields values)
     {
-        EntryWriter.Write(message, time, line, fields);
+        fields.Clear();
+        fieldCount = EntryWriter.WriteFields(fields, values);
+    }
+
+    /// <summary>Adds a line in full form, which every receiver understands, with the fields set last. Time in nanoseconds since 1970.</summary>
+    public void Add(long time, ReadOnlySpan<byte> line)
+    {
+        EntryWriter.Write(message, time, line, fields.Written, fieldCount);
         Count++;
+        lines++;
     }
 
     /// <summary>Adds fields that several lines share; returns their index for <see cref="AddCompact"/>.</summary>
@@ -71,11 +84,15 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
         return CommonCount++;
     }
 
-    /// <summary>Adds a line in compact form, for Hikyaku receivers. <paramref name="commonIndex"/>: where its source differs from that of the line before; else -1.</summary>
-    public void AddCompact(long time, ReadOnlySpan<byte> line, int commonIndex)
+    /// <summary>
+    /// Adds a line, or <paramref name="count"/> lines with LF between them, in compact form, for Hikyaku receivers.
+    /// <paramref name="commonIndex"/>: where the source differs from that of the entry before; else -1.
+    /// </summary>
+    public void AddCompact(long time, ReadOnlySpan<byte> text, int count, int commonIndex)
     {
-        EntryWriter.WriteCompact(message, time, line, commonIndex);
+        EntryWriter.WriteCompact(message, time, text, count > 1, commonIndex);
         Count++;
+        lines += count;
     }
 
     /// <summary>Adds entries as they were received. Not to be mixed with compact lines: they would take over each other's sources.</summary>
@@ -83,13 +100,15 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
     {
         message.Append(entries);
         Count += count;
+        lines += count;
     }
 
     /// <summary>Completes the message. The bytes are valid until the next <see cref="Begin"/>.</summary>
     public ReadOnlyMemory<byte> Finish(in ChunkOptions options)
     {
         BinaryPrimitives.WriteInt32BigEndian(message.At(entriesStart - 4, 4), message.Length - entriesStart);
-        var keys = 1 + (options.Id.IsEmpty ? 0 : 1) + (options.Origin is null ? 0 : CommonCount > 0 ? 5 : 4);
+        var hasBlocks = lines > Count;
+        var keys = 1 + (options.Id.IsEmpty ? 0 : 1) + (options.Origin is null ? 0 : 4 + (hasBlocks ? 1 : 0) + (CommonCount > 0 ? 1 : 0));
         MessagePackWriter.WriteMapHeader(message, keys);
         MessagePackWriter.WriteText(message, "size"u8);
         MessagePackWriter.WriteUnsigned(message, (ulong)Count);
@@ -110,6 +129,11 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
             MessagePackWriter.WriteUnsigned(message, options.Number);
             MessagePackWriter.WriteText(message, "done"u8);
             MessagePackWriter.WriteUnsigned(message, options.Done);
+            if (hasBlocks)
+            {
+                MessagePackWriter.WriteText(message, "lines"u8);
+                MessagePackWriter.WriteUnsigned(message, (ulong)lines);
+            }
             if (CommonCount > 0)
             {
                 MessagePackWriter.WriteText(message, "common"u8);

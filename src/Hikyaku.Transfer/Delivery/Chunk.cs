@@ -13,6 +13,8 @@ internal abstract class Chunk
     public LogPosition From { get; set; }
     public LogPosition To { get; set; }
     public long Lines { get; private set; }
+
+    /// <summary>Bytes of the lines, without their ends.</summary>
     public long Bytes { get; private set; }
 
     /// <summary>The unfinished lines of all handles after the last record of this chunk, as <see cref="LineReader"/> saves them.</summary>
@@ -36,17 +38,17 @@ internal abstract class Chunk
     /// <summary>True when it can go nowhere in the form it has, and its records must be read into another.</summary>
     public virtual bool MustBeginAnew => false;
 
-    public void Add(in Line line)
+    public void Add(in LineBlock lines)
     {
-        Lines++;
-        Bytes += line.Text.Length;
-        Pack(line);
+        Lines += lines.Count;
+        Bytes += lines.Text.Length + 1 - lines.Count;
+        Pack(lines);
     }
 
     /// <summary>Appends what the journal must know so that a repetition ends at the same place. False: the output cannot tell at present; ask again later.</summary>
     public abstract bool TryWriteNote(ByteBuffer target);
 
-    protected abstract void Pack(in Line line);
+    protected abstract void Pack(in LineBlock lines);
 
     protected void Reset()
     {

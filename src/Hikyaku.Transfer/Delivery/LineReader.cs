@@ -43,6 +43,14 @@ internal sealed class LineReader : IDisposable
         public bool IsToldOf { get; set; }
     }
 
+    // Where a chunk may end within a record.
+    private enum Ending
+    {
+        AtBound,
+        Full,
+        Overfull,
+    }
+
     private readonly ILogStorage _storage;
     private readonly byte[] _host;
     private readonly PathMatch _match;
@@ -245,7 +253,7 @@ internal sealed class LineReader : IDisposable
         foreach (var file in _unfinished)
         {
             if (file.Lines.TryEnd(out var text) && file.Known is { } known)
-                chunk.Add(new Line(known.Source, 0, text));
+                chunk.Add(new LineBlock(known.Source, 0, text));
         }
 
         _unfinished.Clear();
@@ -295,7 +303,7 @@ internal sealed class LineReader : IDisposable
         if (!known.Count.Matched)
             return true;
         var from = (int)Math.Min(_skip, length);
-        return TakeLines(chunk, file, known, write.Time, write.Data[from..], from, length, chunkEnds: bounded ? static c => c.IsOverfull : null);
+        return TakeLines(chunk, file, known, write.Time, write.Data[from..], from, length, bounded ? Ending.Overfull : Ending.AtBound);
     }
 
     private bool ReadExtent(Chunk chunk, in LogRecord record, bool bounded)
@@ -320,7 +328,7 @@ internal sealed class LineReader : IDisposable
             var piece = _piece.AsSpan(0, (int)Math.Min(_piece.Length, length - from));
             var got = Backing?.Read(extent, from, piece) ?? 0;
             // A chunk may end wherever a line does: many of them may be in one extent, and stepping back costs next to nothing.
-            if (!TakeLines(chunk, file, known, extent.Time, piece[..got], from, length, chunkEnds: bounded ? static c => c.IsFull : null))
+            if (!TakeLines(chunk, file, known, extent.Time, piece[..got], from, length, bounded ? Ending.Full : Ending.AtBound))
                 return false;
             from += got;
             if (got == piece.Length)
@@ -338,18 +346,18 @@ internal sealed class LineReader : IDisposable
 
     // Takes lines out of what stands behind the first bytes of a record. False: the chunk ended, or the bound was met, before all
     // of the record's bytes were taken.
-    private bool TakeLines(Chunk chunk, OpenFile file, Known known, long time, ReadOnlySpan<byte> data, long from, long length, Func<Chunk, bool>? chunkEnds)
+    private bool TakeLines(Chunk chunk, OpenFile file, Known known, long time, ReadOnlySpan<byte> data, long from, long length, Ending ending)
     {
         var lines = file.Lines;
         var before = chunk.Lines;
         var cut = lines.Cut;
         var whole = true;
         var end = from + data.Length;
-        while (lines.TryNext(ref data, out var text))
+        while (lines.TryNext(ref data, _limit - (end - data.Length), out var text, out var count))
         {
-            chunk.Add(new Line(known.Source, time, text));
+            chunk.Add(new LineBlock(known.Source, time, text, count));
             _taken = end - data.Length;
-            if (_taken < length && (_taken == _limit || chunkEnds?.Invoke(chunk) == true))
+            if (_taken < length && (_taken == _limit || (ending == Ending.Full && chunk.IsFull) || (ending == Ending.Overfull && chunk.IsOverfull)))
             {
                 whole = false;
                 break;
@@ -370,7 +378,7 @@ internal sealed class LineReader : IDisposable
         _unfinished.Remove(file);
         if (!file.Lines.TryEnd(out var text) || !known.Count.Matched)
             return;
-        chunk.Add(new Line(known.Source, time, text));
+        chunk.Add(new LineBlock(known.Source, time, text));
         known.Count.Add(1, 0, time);
     }
 
@@ -415,14 +423,7 @@ internal sealed class LineReader : IDisposable
         var entries = new EntryReader(received.EntriesBytes, received.Common, _scratch);
         while (entries.TryRead(out var entry))
         {
-            if (_taken++ < _skip)
-                continue;
-            var known = KnownOf(entry, received);
-            var time = entry.Time == 0 ? received.Time : entry.Time;
-            known.Count.Add(1, entry.Message.Length, time);
-            if (known.Count.Matched)
-                AddPieces(chunk, known.Source, time, entry.Message);
-            if (entries.Position < received.EntriesBytes.Length && (_taken == _limit || (bounded && chunk.IsOverfull)))
+            if (!TakeEntry(chunk, entry, received, isLast: entries.Position == received.EntriesBytes.Length, bounded))
                 return false;
         }
 
@@ -430,15 +431,53 @@ internal sealed class LineReader : IDisposable
         return true;
     }
 
-    private void AddPieces(Chunk chunk, LineSource source, long time, ReadOnlySpan<byte> text)
+    // A line, or a block of which some lines may be another chunk's. False: the chunk ended, or the bound was met, before the last
+    // line of the record.
+    private bool TakeEntry(Chunk chunk, in Entry entry, in ChunkRecord received, bool isLast, bool bounded)
     {
+        var text = entry.Message;
+        var left = entry.IsBlock ? 1 + text.Count((byte)'\n') : 1;
+        if (_taken + left <= _skip)
+        {
+            _taken += left;
+            return true;
+        }
+
+        for (; _taken < _skip; _taken++, left--)
+            LineBlock.TakeLine(ref text);
+        var known = KnownOf(entry, received);
+        var time = entry.Time == 0 ? received.Time : entry.Time;
+        while (left > 0)
+        {
+            var lines = LineBlock.Take(ref text, left, _limit - _taken, out var count);
+            left -= count;
+            _taken += count;
+            known.Count.Add(count, lines.Length + 1 - count, time);
+            if (known.Count.Matched)
+                AddPieces(chunk, new LineBlock(known.Source, time, lines, count));
+            if ((left > 0 || !isLast) && (_taken == _limit || (bounded && chunk.IsOverfull)))
+                return false;
+        }
+
+        return true;
+    }
+
+    private void AddPieces(Chunk chunk, in LineBlock lines)
+    {
+        var text = lines.Text;
+        if (lines.Count > 1 || text.Length <= LineAssembler.LineBytesMax)
+        {
+            chunk.Add(lines);
+            return;
+        }
+
         for (; text.Length > LineAssembler.LineBytesMax; text = text[LineAssembler.LineBytesMax..])
         {
-            chunk.Add(new Line(source, time, text[..LineAssembler.LineBytesMax]));
+            chunk.Add(new LineBlock(lines.Source, lines.Time, text[..LineAssembler.LineBytesMax]));
             Cut++;
         }
 
-        chunk.Add(new Line(source, time, text));
+        chunk.Add(new LineBlock(lines.Source, lines.Time, text));
     }
 
     private Known KnownOf(in Entry entry, in ChunkRecord received)

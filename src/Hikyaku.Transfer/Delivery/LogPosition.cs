@@ -1,7 +1,7 @@
 namespace Hikyaku.Transfer.Delivery;
 
 /// <summary>
-/// A place in a log: the next record, and how much of it is taken already, in bytes of a write or an extent, or entries of a
+/// A place in a log: the next record, and how much of it is taken already, in bytes of a write or an extent, or lines of a
 /// received chunk. Of these only one that makes a chunk too large is divided; an extent wherever a chunk is full.
 /// </summary>
 internal readonly record struct LogPosition(ulong Record, long Taken) : IComparable<LogPosition>

@@ -335,7 +335,8 @@ internal sealed class ReceiveIntake : IDisposable
 
     private bool TryAppend(ForwardMessage message, Guid origin, ulong done, ReadOnlySpan<byte> entries, ForwardPeer peer)
     {
-        var count = EntryReader.Count(entries);
+        // One of our own says how many there are; it is for the status alone.
+        var count = message.Size > 0 && IsNumbered(message) ? (long)Math.Min(message.Size, (ulong)entries.Length) : EntryReader.Count(entries);
         var size = ChunkRecord.HeadBytes(message.Route.Length, message.Tag.Length, peer.Address.Length, message.Common.Length);
         if (_head.Length < size)
             _head = new byte[size * 2];
@@ -348,7 +349,7 @@ internal sealed class ReceiveIntake : IDisposable
             return false;
         _full = false;
         _chunks++;
-        _lines += count;
+        _lines += Math.Max(count, (long)Math.Min(message.Lines, (ulong)entries.Length));
         _bytes += entries.Length;
         return true;
     }

@@ -20,6 +20,26 @@ public sealed class LineAssembler
     public long Cut { get; private set; }
 
     /// <summary>
+    /// Takes complete lines off the front of <paramref name="data"/>, as many as make one block of at most <paramref name="bytesMax"/>
+    /// bytes, but at least one. False: what was left became the tail. The lines are valid until the next call.
+    /// </summary>
+    public bool TryNext(ref ReadOnlySpan<byte> data, long bytesMax, out ReadOnlySpan<byte> lines, out int count)
+    {
+        count = 1;
+        var length = _length > 0 ? 0 : LineBlock.Measure(data, bytesMax, out count);
+        if (length == 0)
+        {
+            // An unfinished line that ends here, or one longer than a block.
+            count = 1;
+            return TryNext(ref data, out lines);
+        }
+
+        lines = data[..(length - 1)];
+        data = data[length..];
+        return true;
+    }
+
+    /// <summary>
     /// Takes the next complete line off the front of <paramref name="data"/>. False: what was left of it became the tail.
     /// The line is valid until the next call.
     /// </summary>

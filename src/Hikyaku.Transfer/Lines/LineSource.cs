@@ -17,11 +17,3 @@ public sealed class LineSource(byte[] host, byte[] path, uint pid, uint uid)
     /// <summary>The last component of the path.</summary>
     public ReadOnlySpan<byte> File => Path.AsSpan(Path.AsSpan().LastIndexOf((byte)'/') + 1);
 }
-
-/// <summary>One line without its line end. <see cref="Time"/> is unix time in ns of the write that completed it.</summary>
-public readonly ref struct Line(LineSource source, long time, ReadOnlySpan<byte> text)
-{
-    public LineSource Source { get; } = source;
-    public long Time { get; } = time;
-    public ReadOnlySpan<byte> Text { get; } = text;
-}

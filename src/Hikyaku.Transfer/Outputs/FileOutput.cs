@@ -489,11 +489,11 @@ internal sealed class FileOutput : Output
             }
         }
 
-        protected override void Pack(in Line line)
+        protected override void Pack(in LineBlock lines)
         {
-            var part = ReferenceEquals(line.Source, _lastSource) ? _last! : PartOf(line.Source);
+            var part = ReferenceEquals(lines.Source, _lastSource) ? _last! : PartOf(lines.Source);
             var before = part.Bytes.Length;
-            _format.Write(part.Bytes, line);
+            _format.Write(part.Bytes, lines);
             _packed += part.Bytes.Length - before;
         }
 

@@ -8,7 +8,7 @@ namespace Hikyaku.Transfer.Outputs;
 internal sealed class ForwardChunk(ForwardOutput output) : Chunk
 {
     private const int PackedBytes = 256 << 10;
-    private const int LinesMax = 16_384;
+    private const int EntriesMax = 16_384;
     private const int OverfullBytes = 8 << 20;
     private const int SpareBytes = 1 << 20;
 
@@ -23,7 +23,7 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
     /// <summary>The whole message, once <see cref="Seal"/> was called.</summary>
     public ReadOnlyMemory<byte> Message { get; private set; }
 
-    public override bool IsFull => _writer.Length >= PackedBytes || Lines >= LinesMax;
+    public override bool IsFull => _writer.Length >= PackedBytes || _writer.Count >= EntriesMax;
 
     public override bool IsOverfull => _writer.Length >= OverfullBytes;
 
@@ -65,24 +65,37 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
         return true;
     }
 
-    protected override void Pack(in Line line)
+    protected override void Pack(in LineBlock lines)
     {
-        var source = line.Source;
         if (!_compact)
         {
-            _writer.Add(line.Time, line.Text, Fields(source));
+            PackFull(lines);
             return;
         }
 
         var common = -1;
-        if (!ReferenceEquals(source, _last))
+        if (!ReferenceEquals(lines.Source, _last))
         {
-            if (!_common.TryGetValue(source, out common))
-                _common.Add(source, common = _writer.AddCommon(Fields(source)));
-            _last = source;
+            _last = lines.Source;
+            if (!_common.TryGetValue(_last, out common))
+                _common.Add(_last, common = _writer.AddCommon(Fields(_last)));
         }
 
-        _writer.AddCompact(line.Time, line.Text, common);
+        _writer.AddCompact(lines.Time, lines.Text, lines.Count, common);
+    }
+
+    private void PackFull(in LineBlock lines)
+    {
+        if (!ReferenceEquals(lines.Source, _last))
+        {
+            _last = lines.Source;
+            _writer.SetFields(Fields(_last));
+        }
+
+        var text = lines.Text;
+        for (var i = 1; i < lines.Count; i++)
+            _writer.Add(lines.Time, LineBlock.TakeLine(ref text));
+        _writer.Add(lines.Time, text);
     }
 
     private static EntryFields Fields(LineSource source) => new() { Host = source.Host, Path = source.Path, Pid = source.Pid, Uid = source.Uid };

@@ -15,16 +15,70 @@ public sealed class LineFormat
 
     private readonly Piece[] _pieces;
     private readonly TimeLayout _time;
+    private readonly ByteBuffer _around = new();
+    private readonly int _lineAt; // the piece that is the line, if there is just one
+    private readonly bool _isPlain;
 
     public LineFormat(string format, string time, TimeZoneInfo zone)
     {
         _pieces = Parse(Encoding.UTF8.GetBytes(format));
         _time = new TimeLayout(time, zone);
+        _lineAt = Array.FindIndex(_pieces, static p => p.Letter is 'L' or 'l');
+        if (_lineAt != Array.FindLastIndex(_pieces, static p => p.Letter is 'L' or 'l'))
+            _lineAt = -1;
+        _isPlain = _pieces is [{ Letter: 'L' }];
     }
 
-    public void Write(ByteBuffer target, in Line line)
+    /// <summary>Appends each line of the block as the format says.</summary>
+    public void Write(ByteBuffer target, in LineBlock lines)
     {
-        foreach (var piece in _pieces)
+        // Lines with LF between them and one behind them: nothing is to be done for each.
+        if (lines.Count == 1 || _isPlain)
+            Write(target, _pieces, lines);
+        else if (_lineAt < 0)
+            WriteEach(target, lines);
+        else
+            WriteAround(target, lines);
+    }
+
+    // What stands before and behind the line is the same for all of a block, and there is one line in it.
+    private void WriteAround(ByteBuffer target, in LineBlock lines)
+    {
+        _around.Clear();
+        Write(_around, _pieces.AsSpan(.._lineAt), lines);
+        var headLength = _around.Length;
+        if (_pieces[_lineAt].Letter == 'L')
+            _around.Append((byte)'\n');
+        Write(_around, _pieces.AsSpan((_lineAt + 1)..), lines);
+        var head = _around.Written[..headLength];
+        var tail = _around.Written[headLength..];
+        var text = lines.Text;
+        var span = target.GetSpan(text.Length + (lines.Count * _around.Length));
+        var length = 0;
+        for (var i = 0; i < lines.Count; i++)
+        {
+            var line = LineBlock.TakeLine(ref text);
+            head.CopyTo(span[length..]);
+            length += head.Length;
+            line.CopyTo(span[length..]);
+            length += line.Length;
+            tail.CopyTo(span[length..]);
+            length += tail.Length;
+        }
+
+        target.Advance(length);
+    }
+
+    private void WriteEach(ByteBuffer target, in LineBlock lines)
+    {
+        var text = lines.Text;
+        for (var i = 0; i < lines.Count; i++)
+            Write(target, _pieces, new LineBlock(lines.Source, lines.Time, LineBlock.TakeLine(ref text)));
+    }
+
+    private void Write(ByteBuffer target, ReadOnlySpan<Piece> pieces, in LineBlock line)
+    {
+        foreach (var piece in pieces)
         {
             switch (piece.Letter)
             {

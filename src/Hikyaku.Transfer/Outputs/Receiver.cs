@@ -242,7 +242,7 @@ internal sealed class Receiver : IAsyncDisposable
             return;
         }
 
-        Volatile.Write(ref _compact, connection is { PeerIsHikyaku: true });
+        Volatile.Write(ref _compact, connection is { PeerVersion: >= Ack.Version });
         lock (_lock)
         {
             var index = _inFlight.FindIndex(c => c.Number == number);

@@ -198,7 +198,7 @@ internal static class ForwardMessages
         {
             var fields = new EntryFields { Host = "h"u8, Path = dice.Bytes(dice.Below(9)), Pid = (uint)dice.Number(), Uid = 0 };
             var common = dice.OneIn(2) || chunk.CommonCount == 0 ? chunk.AddCommon(fields) : -1;
-            chunk.AddCompact((long)(dice.Next() >> 1), dice.Bytes(dice.Below(200)), common);
+            chunk.AddCompact((long)(dice.Next() >> 1), dice.Bytes(dice.Below(200)), dice.Between(1, 3), common);
         }
         to.Append(chunk.Finish(new ChunkOptions { Id = "id"u8, Origin = new Guid(dice.Bytes(16)), Route = "r"u8, Number = dice.Number(), Done = dice.Number() }).Span);
     }

@@ -137,9 +137,11 @@ internal sealed class MessagePackTarget : FuzzTarget
         MessagePackWriter.WriteArrayHeader(common, 1);
         EntryWriter.WriteCommon(common, fields);
         _buffer.Clear();
-        EntryWriter.Write(_buffer, time, line, fields);
-        EntryWriter.WriteCompact(_buffer, time, line, 0);
-        EntryWriter.WriteCompact(_buffer, time, line, -1);
+        var packed = new ByteBuffer();
+        var count = EntryWriter.WriteFields(packed, fields);
+        EntryWriter.Write(_buffer, time, line, packed.Written, count);
+        EntryWriter.WriteCompact(_buffer, time, line, dice.OneIn(2), 0);
+        EntryWriter.WriteCompact(_buffer, time, line, dice.OneIn(2), -1);
         BrokenPromise.Unless(_buffer.Length <= 3 * (line.Length + EntryWriter.OverheadMax) + host.Length + path.Length, "entries no longer than promised");
         var reader = new EntryReader(_buffer.Written, common.Written, _scratch);
         for (var i = 0; i < 3; i++)

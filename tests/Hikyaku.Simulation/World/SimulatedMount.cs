@@ -33,6 +33,7 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
     private readonly byte[] _head = new byte[256];
     private readonly List<LogTail> _tails = [];
     private LogWriter? _log;
+    private Guid _identity;
     private string? _appending;
     private ulong _lastRequest;
     private ulong _lastHandle;
@@ -102,7 +103,9 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
             _appending = path;
         };
         _log = log;
-        Committed = Math.Max(Committed, log.CommittedSequence);
+        // A log that was lost with the power before any of it was committed has begun anew, and its numbers with it.
+        Committed = log.Identity == _identity ? Math.Max(Committed, log.CommittedSequence) : log.CommittedSequence;
+        _identity = log.Identity;
         if (level == CommitLevel.Strict && !TryCommit())
             throw new IOException("cannot be committed");
         foreach (var request in _waiting.ToArray())

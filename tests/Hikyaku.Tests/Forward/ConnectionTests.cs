@@ -29,7 +29,7 @@ public sealed class ConnectionTests
             for (var i = 0; i < 100; i++)
             {
                 chunk.Begin("t"u8);
-                chunk.Add(1, "line"u8, default);
+                chunk.Add(1, "line"u8);
                 await connection.SendAsync(chunk.Finish(new ChunkOptions
                 {
                     Id = Encoding.ASCII.GetBytes($"id-{i}"), Origin = Guid.Empty, Route = "r"u8, Number = (ulong)i + 1,
@@ -37,7 +37,7 @@ public sealed class ConnectionTests
             }
             for (var i = 0; i < 100; i++)
                 Assert.True(acks.TryTake(out var id, Patience) && id == $"id-{i}", id);
-            Assert.True(connection.PeerIsHikyaku);
+            Assert.Equal(Ack.Version, connection.PeerVersion);
         }
         Assert.Equal(100, received);
         await stop.CancelAsync();
@@ -53,7 +53,7 @@ public sealed class ConnectionTests
         await pair.Far.WriteAsync(Vectors.Bytes(Vectors.AckOfPackedFluentd, "81a361636bcd3039"));
         Assert.Equal("p8n9gmxTQVC8/nh2wlKKeQ==\n", acks.Take());
         Assert.Equal("\u00cd09", acks.Take());
-        Assert.False(connection.PeerIsHikyaku);
+        Assert.Equal(0, connection.PeerVersion);
     }
 
     [Theory]

@@ -1,3 +1,4 @@
+using System.Text;
 using Hikyaku.Forward;
 using Xunit;
 
@@ -82,8 +83,10 @@ public sealed class EntryTests
     public void Both_forms_come_back_as_written()
     {
         var buffer = new ByteBuffer();
-        EntryWriter.Write(buffer, 1, "full"u8, new EntryFields { Host = "h"u8, Path = "p/q"u8, Pid = uint.MaxValue, Uid = 0 });
-        EntryWriter.Write(buffer, 2, "bare"u8, default);
+        var fields = new ByteBuffer();
+        var count = EntryWriter.WriteFields(fields, new EntryFields { Host = "h"u8, Path = "p/q"u8, Pid = uint.MaxValue, Uid = 0 });
+        EntryWriter.Write(buffer, 1, "full"u8, fields.Written, count);
+        EntryWriter.Write(buffer, 2, "bare"u8, default, 0);
         Assert.Equal("1 full host=h path=p/q pid=4294967295 uid=0|2 bare", Events.Text(buffer.Written, default, out _));
         Assert.InRange(buffer.Length, 0, (2 * EntryWriter.OverheadMax) + "fullhp/qbare".Length);
     }
@@ -137,10 +140,10 @@ public sealed class EntryTests
         MessagePackWriter.WriteArrayHeader(common, 1);
         EntryWriter.WriteCommon(common, new EntryFields { Path = "p"u8 });
         var buffer = new ByteBuffer();
-        EntryWriter.WriteCompact(buffer, 1, "a"u8, 0);
-        EntryWriter.WriteCompact(buffer, 2, "b"u8, 1);
-        EntryWriter.WriteCompact(buffer, 3, "c"u8, -1);
-        EntryWriter.WriteCompact(buffer, 4, "d"u8, 0);
+        EntryWriter.WriteCompact(buffer, 1, "a"u8, false, 0);
+        EntryWriter.WriteCompact(buffer, 2, "b"u8, false, 1);
+        EntryWriter.WriteCompact(buffer, 3, "c"u8, false, -1);
+        EntryWriter.WriteCompact(buffer, 4, "d"u8, false, 0);
         Assert.Equal("1 a path=p|3 c|4 d path=p", Events.Text(buffer.Written, common.Written, out var broken));
         Assert.Equal(1, broken);
     }
@@ -149,7 +152,7 @@ public sealed class EntryTests
     public void A_foreign_record_may_have_a_key_named_common()
     {
         var buffer = new ByteBuffer();
-        EntryWriter.WriteCompact(buffer, 1, "a"u8, 77);
+        EntryWriter.WriteCompact(buffer, 1, "a"u8, false, 77);
         Assert.Equal("1 a", Events.Text(buffer.Written, default, out var broken));
         Assert.Equal(0, broken);
     }
@@ -161,9 +164,9 @@ public sealed class EntryTests
         MessagePackWriter.WriteArrayHeader(common, 1);
         EntryWriter.WriteCommon(common, default);
         var buffer = new ByteBuffer();
-        EntryWriter.WriteCompact(buffer, 1, "a"u8, 0);
+        EntryWriter.WriteCompact(buffer, 1, "a"u8, false, 0);
         var end = buffer.Length;
-        EntryWriter.WriteCompact(buffer, 2, "b"u8, -1);
+        EntryWriter.WriteCompact(buffer, 2, "b"u8, false, -1);
         var reader = new EntryReader(buffer.Written, common.Written, new EntryScratch());
         Assert.True(reader.TryRead(out var entry));
         Assert.Equal((end, 0), (reader.Position, entry.Common));
@@ -189,12 +192,13 @@ public sealed class EntryTests
         {
             chunk.Begin("tag"u8);
             var k = chunk.AddCommon(new EntryFields { Host = "host"u8, Path = "access.log"u8, Pid = 1, Uid = 2 });
+            chunk.SetFields(new EntryFields { Host = "h"u8, Path = "p"u8, Pid = 3, Uid = 4 });
             for (var i = 0; i < Entries; i++)
             {
                 if (i % 2 == 0)
-                    chunk.AddCompact(i, "GET /index.html HTTP/1.1"u8, i == 0 ? k : -1);
+                    chunk.AddCompact(i, "GET /index.html HTTP/1.1"u8, 1, i == 0 ? k : -1);
                 else
-                    chunk.Add(i, "GET /index.html HTTP/1.1"u8, new EntryFields { Host = "h"u8, Path = "p"u8, Pid = 3, Uid = 4 });
+                    chunk.Add(i, "GET /index.html HTTP/1.1"u8);
             }
             var bytes = chunk.Finish(new ChunkOptions { Id = "id"u8, Origin = Guid.Empty, Route = "r"u8, Number = 1, Done = 0 });
             if (message.Parse(bytes) != MessageKind.PackedForward)
@@ -206,5 +210,65 @@ public sealed class EntryTests
             if (count != Entries || reader.Broken != 0)
                 throw new InvalidOperationException($"{count} entries, {reader.Broken} broken");
         }
+    }
+
+    [Fact]
+    public void A_block_of_lines_comes_back_as_written()
+    {
+        var (common, buffer) = (Common("p"), new ByteBuffer());
+        EntryWriter.WriteCompact(buffer, 1, "a\nb\n\nc"u8, true, 0);
+        EntryWriter.WriteCompact(buffer, 2, "d\ne"u8, true, -1);
+        EntryWriter.WriteCompact(buffer, 3, "f"u8, false, -1);
+        var reader = new EntryReader(buffer.Written, common, new EntryScratch());
+        var seen = new List<string>();
+        while (reader.TryRead(out var entry))
+            seen.Add($"{entry.Time} {entry.IsBlock} {Encoding.UTF8.GetString(entry.Fields.Path)} {Encoding.UTF8.GetString(entry.Message)}");
+
+        Assert.Equal(["1 True p a\nb\n\nc", "2 True p d\ne", "3 False p f"], seen);
+        Assert.Equal(0, reader.Broken);
+    }
+
+    [Fact]
+    public void Lines_of_a_foreign_sender_are_a_key_like_any_other()
+    {
+        var buffer = new ByteBuffer();
+        EntryWriter.WriteCompact(buffer, 1_000_000_000, "a\nb"u8, true, -1);
+
+        Assert.Equal("1000000000 {\"lines\":\"a\\nb\"}", Events.Text(buffer.Written, default, out var broken));
+        Assert.Equal(0, broken);
+    }
+
+    [Fact]
+    public void A_message_beside_lines_is_the_line()
+    {
+        var (common, buffer) = (Common("p"), new ByteBuffer());
+        MessagePackWriter.WriteArrayHeader(buffer, 2);
+        MessagePackWriter.WriteEventTime(buffer, 1);
+        MessagePackWriter.WriteMapHeader(buffer, 3);
+        foreach (var text in new[] { "message", "m", "lines", "a\nb" })
+            MessagePackWriter.WriteText(buffer, Encoding.UTF8.GetBytes(text));
+        MessagePackWriter.WriteText(buffer, "common"u8);
+        MessagePackWriter.WriteUnsigned(buffer, 0);
+
+        Assert.Equal("1 m path=p", Events.Text(buffer.Written, common, out _));
+    }
+
+    [Fact]
+    public void A_block_over_the_limit_is_broken_and_those_behind_it_are_not()
+    {
+        var (common, buffer) = (Common("p"), new ByteBuffer());
+        EntryWriter.WriteCompact(buffer, 1, new byte[EntryWriter.BlockBytesMax + 1], true, 0);
+        EntryWriter.WriteCompact(buffer, 2, "a\nb"u8, true, 0);
+
+        Assert.Equal("2 a\nb path=p", Events.Text(buffer.Written, common, out var broken));
+        Assert.Equal(1, broken);
+    }
+
+    private static byte[] Common(string path)
+    {
+        var common = new ByteBuffer();
+        MessagePackWriter.WriteArrayHeader(common, 1);
+        EntryWriter.WriteCommon(common, new EntryFields { Path = Encoding.UTF8.GetBytes(path) });
+        return common.Written.ToArray();
     }
 }

@@ -262,7 +262,7 @@ public sealed class HostilePeerTests
     private static byte[] Entries(byte[] line)
     {
         var entries = new ByteBuffer();
-        EntryWriter.Write(entries, 1_000_000_000, line, default);
+        EntryWriter.Write(entries, 1_000_000_000, line, default, 0);
         return entries.Written.ToArray();
     }
 
@@ -270,7 +270,7 @@ public sealed class HostilePeerTests
     {
         var chunk = new ChunkWriter();
         chunk.Begin(Encoding.ASCII.GetBytes(tag));
-        chunk.Add(1, line, default);
+        chunk.Add(1, line);
         return chunk.Finish(new ChunkOptions { Id = Encoding.ASCII.GetBytes(id) }).ToArray();
     }
 

@@ -231,10 +231,10 @@ public sealed class MessageTests
             chunk.Begin("a.b"u8);
             var first = chunk.AddCommon(new EntryFields { Host = "foo"u8, Path = "access.log"u8, Pid = 7, Uid = 0 });
             var second = chunk.AddCommon(new EntryFields { Host = "foo"u8, Path = "error.log"u8 });
-            chunk.AddCompact(1, "one"u8, first);
-            chunk.AddCompact(2, "two"u8, -1);
-            chunk.AddCompact(3, "three"u8, second);
-            chunk.AddCompact(4, "four"u8, first);
+            chunk.AddCompact(1, "one"u8, 1, first);
+            chunk.AddCompact(2, "two"u8, 1, -1);
+            chunk.AddCompact(3, "three"u8, 1, second);
+            chunk.AddCompact(4, "four"u8, 1, first);
             var bytes = chunk.Finish(new ChunkOptions { Id = "id-1"u8, Origin = origin, Route = "r"u8, Number = 9, Done = 8 });
 
             var message = new ForwardMessage();
@@ -257,7 +257,7 @@ public sealed class MessageTests
         var chunk = new ChunkWriter();
         chunk.Begin("tag.name"u8);
         foreach (var (time, line) in new[] { (1441588984, "foo"), (1441588985, "bar"), (1441588986, "baz") })
-            chunk.Add(time * 1_000_000_000L, Encoding.UTF8.GetBytes(line), default);
+            chunk.Add(time * 1_000_000_000L, Encoding.UTF8.GetBytes(line));
         var bytes = chunk.Finish(new ChunkOptions { Id = "abc"u8 });
         Assert.Equal("93a87461672e6e616d65c600000048" + Vectors.Entries + "82a473697a6503a56368756e6ba3616263", Convert.ToHexStringLower(bytes.Span));
     }
@@ -277,6 +277,7 @@ public sealed class MessageTests
     [InlineData("a4646f6e65ff", "done")]
     [InlineData("a5726f75746505", "route")]
     [InlineData("a6636f6d6d6f6e80", "common")]
+    [InlineData("a56c696e6573c3", "lines")]
     public void Our_option_keys_of_the_wrong_type_beside_an_origin_are_named(string option, string name)
     {
         var message = new ForwardMessage();
@@ -285,15 +286,16 @@ public sealed class MessageTests
     }
 
     [Theory]
-    [InlineData("81a361636ba3616263", "abc", false)]
-    [InlineData("82a361636ba3616263a768696b79616b7501", "abc", true)]
-    [InlineData("82a768696b79616b7501a361636bc403616263", "abc", true)]
-    [InlineData("82a0c0a361636ba4616263" + "0a", "abc\n", false)]
-    public void An_ack_is_read_whatever_stands_beside_it(string hex, string id, bool hikyaku)
+    [InlineData("81a361636ba3616263", "abc", 0)]
+    [InlineData("82a361636ba3616263a768696b79616b7501", "abc", 1)]
+    [InlineData("82a768696b79616b7502a361636bc403616263", "abc", 2)]
+    [InlineData("82a0c0a361636ba4616263" + "0a", "abc\n", 0)]
+    [InlineData("82a361636ba3616263a768696b79616b75a0", "abc", 0)]
+    public void An_ack_is_read_whatever_stands_beside_it(string hex, string id, int hikyaku)
     {
         var bytes = Vectors.Bytes(hex, "81");
         Assert.Equal(ReadResult.Success, Ack.TryParse(bytes, out var ack));
-        Assert.Equal((id, hikyaku, bytes.Length - 1), (Encoding.ASCII.GetString(ack.Id), ack.IsHikyaku, ack.Consumed));
+        Assert.Equal((id, hikyaku, bytes.Length - 1), (Encoding.ASCII.GetString(ack.Id), ack.Hikyaku, ack.Consumed));
         for (var length = 0; length < bytes.Length - 1; length++)
             Assert.Equal(ReadResult.Insufficient, Ack.TryParse(bytes.AsSpan(0, length), out _));
     }

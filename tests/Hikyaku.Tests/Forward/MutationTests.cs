@@ -96,8 +96,8 @@ public sealed class MutationTests
     {
         var chunk = new ChunkWriter();
         chunk.Begin("t"u8);
-        chunk.AddCompact(1, "line"u8, chunk.AddCommon(new EntryFields { Host = "h"u8, Path = "p"u8, Pid = 1, Uid = 1 }));
-        chunk.AddCompact(2, "line"u8, -1);
+        chunk.AddCompact(1, "line"u8, 1, chunk.AddCommon(new EntryFields { Host = "h"u8, Path = "p"u8, Pid = 1, Uid = 1 }));
+        chunk.AddCompact(2, "line"u8, 1, -1);
         return Convert.ToHexString(chunk.Finish(new ChunkOptions { Id = "i"u8, Origin = Guid.Empty, Route = "r"u8, Number = 1 }).Span);
     }
 }

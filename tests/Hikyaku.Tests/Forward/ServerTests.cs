@@ -68,8 +68,8 @@ public sealed class ServerTests
         var line = new byte[1 << 20];
         new Random(1).NextBytes(line);
         for (var i = 0; i < 63; i++)
-            chunk.Add(i, line, default);
-        chunk.Add(63, line.AsSpan(0, (1 << 20) - (64 * 26)), default);
+            chunk.Add(i, line);
+        chunk.Add(63, line.AsSpan(0, (1 << 20) - (64 * 26)));
         var bytes = chunk.Finish(new ChunkOptions { Id = "big"u8 });
         Assert.InRange(bytes.Length, (64 << 20) - 2000, (64 << 20) + 2000);
         var length = 0;
@@ -176,7 +176,7 @@ public sealed class ServerTests
         var chunk = new ChunkWriter();
         chunk.Begin("t"u8);
         var bytes = chunk.Finish(new ChunkOptions { Id = "x"u8, Origin = Guid.NewGuid(), Route = "r"u8, Number = 1 }).ToArray();
-        Assert.Equal("82a361636ba178a768696b79616b7501", await ExchangeAsync(bytes));
+        Assert.Equal("82a361636ba178a768696b79616b7502", await ExchangeAsync(bytes));
     }
 
     [Fact]

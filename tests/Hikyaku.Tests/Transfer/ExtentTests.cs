@@ -251,6 +251,6 @@ public sealed class ExtentTests : IDisposable
 
         public string Text => _text.ToString();
 
-        protected override void Pack(in Line line) => _text.Append(_text.Length > 0 ? "|" : "").Append(Encoding.UTF8.GetString(line.Text));
+        protected override void Pack(in LineBlock lines) => _text.Append(_text.Length > 0 ? "|" : "").Append(Encoding.UTF8.GetString(lines.Text).Replace('\n', '|'));
     }
 }

@@ -333,7 +333,7 @@ public sealed class ForeignMessageTests : IDisposable
         var chunk = new ChunkWriter();
         chunk.Begin(Encoding.ASCII.GetBytes(tag));
         foreach (var line in lines)
-            chunk.Add(1_700_000_000_000_000_000, line, default);
+            chunk.Add(1_700_000_000_000_000_000, line);
         return chunk.Finish(new ChunkOptions { Id = Encoding.ASCII.GetBytes(id) }).ToArray();
     }
 

@@ -24,6 +24,39 @@ public sealed class FormatTests
         Assert.Equal(expected, Written(new LineFormat(format, "%F %T(%s %-)", Tokyo)));
 
     [Theory]
+    [InlineData("%L")]
+    [InlineData("%l")]
+    [InlineData("%H:%F(%P):%f[%T] %L")]
+    [InlineData("%H %l|%P")]
+    [InlineData("%l%T")]
+    [InlineData("%L%L")]
+    [InlineData("%l %H %L")]
+    [InlineData("%H %T\\n")]
+    public void A_block_is_written_as_its_lines_are(string format)
+    {
+        var source = new LineSource("web1"u8.ToArray(), "logs/access.log"u8.ToArray(), 4711, 33);
+        var layout = new LineFormat(format, "%F %T(%s %-)", Tokyo);
+        var (block, single) = (new ByteBuffer(), new ByteBuffer());
+        foreach (var text in new[] { "one\ntwo", "\n", "\n\n", "a\n\nb", new string('x', 1000) + "\ny\n" })
+        {
+            layout.Write(block, new LineBlock(source, Time, Encoding.UTF8.GetBytes(text), text.Split('\n').Length));
+            foreach (var line in text.Split('\n'))
+                layout.Write(single, new LineBlock(source, Time, Encoding.UTF8.GetBytes(line)));
+        }
+
+        Assert.Equal(Encoding.UTF8.GetString(single.Written), Encoding.UTF8.GetString(block.Written));
+    }
+
+    [Fact]
+    public void A_line_that_has_a_line_end_in_it_is_one_line()
+    {
+        var buffer = new ByteBuffer();
+        new LineFormat("<%l>", "", Tokyo).Write(buffer, new LineBlock(new LineSource([], [], 0, 0), Time, "a\nb"u8));
+
+        Assert.Equal("<a\nb>", Encoding.UTF8.GetString(buffer.Written));
+    }
+
+    [Theory]
     [InlineData("%F %T", "2016-12-01 22:05:09")]
     [InlineData("%Y%m%d%H%M%S.%-", "20161201220509.000000042")]
     [InlineData("%a %A %b %B %h", "Thu Thursday Dec December Dec")]
@@ -48,7 +81,7 @@ public sealed class FormatTests
     {
         var buffer = new ByteBuffer();
         var source = new LineSource("web1"u8.ToArray(), "logs/access.log"u8.ToArray(), 4711, 33);
-        format.Write(buffer, new Line(source, Time, "the line"u8));
+        format.Write(buffer, new LineBlock(source, Time, "the line"u8));
         return Encoding.UTF8.GetString(buffer.Written);
     }
 }

@@ -199,7 +199,7 @@ public sealed class JournalTests : IDisposable
             Tails.Append("tail"u8);
             var source = new LineSource([], [], 0, 0);
             for (var i = 0; i < 3; i++)
-                Add(new Line(source, 0, "x"u8));
+                Add(new LineBlock(source, 0, "x"u8));
         }
 
         public override bool IsFull => false;
@@ -208,7 +208,7 @@ public sealed class JournalTests : IDisposable
 
         public override bool TryWriteNote(ByteBuffer target) => true;
 
-        protected override void Pack(in Line line)
+        protected override void Pack(in LineBlock lines)
         {
         }
     }

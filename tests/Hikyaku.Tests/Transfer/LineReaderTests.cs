@@ -1,3 +1,4 @@
+using System.Text;
 using Hikyaku.Forward;
 using Hikyaku.Log;
 using Hikyaku.Transfer.Delivery;
@@ -48,8 +49,10 @@ public sealed class LineReaderTests : IDisposable
     public void A_record_may_be_divided_and_each_part_be_read_again()
     {
         using var log = new WrittenLog(WrittenLog.MakeBell(), Path.Combine(_root, "log"), new LogOptions { SegmentBytes = 256 << 10, CursorDirectory = _root, Cursors = ["route"] });
+        // Two of these lines make a block.
+        var wide = new string('x', 100_000);
         log.Write("a", 1, "0");
-        log.Write("a", 1, "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12");
+        log.Write("a", 1, string.Join(wide + "\n", Enumerable.Range(1, 12)));
         log.Write("a", 1, "13\n");
         using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
         reader.Seek(LogPosition.Start, []);
@@ -66,7 +69,7 @@ public sealed class LineReaderTests : IDisposable
             parts.Add((from, reader.Position, chunk.Text, before));
         }
 
-        Assert.Equal(["01 2 3 4 5", "6 7 8 9 10", "11 1213"], parts.Select(static p => p.Lines));
+        Assert.Equal(["01 2 3 4 5", "6 7 8 9 10 11", "1213"], parts.Select(static p => p.Lines));
         foreach (var part in parts)
         {
             using var again = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
@@ -85,13 +88,14 @@ public sealed class LineReaderTests : IDisposable
     {
         using var log = new WrittenLog(WrittenLog.MakeBell(), Path.Combine(_root, "log"), new LogOptions { SegmentBytes = 256 << 10, CursorDirectory = _root, Cursors = ["route"] });
         var half = new byte[LineAssembler.LineBytesMax - 100];
-        half.AsSpan().Fill((byte)'x');
+        half.AsSpan().Fill((byte)'w');
         log.Write("a", 1, half);
-        log.Write("a", 1, new string('y', 300) + "\n1\n2\n3\n4\n5\n6\n7\n");
+        log.Write("a", 1, new string('y', 300) + "\n" + string.Concat(Enumerable.Range(1, 7).Select(static i => $"{i}{new string('z', 100_000)}\n")));
         using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
         reader.Seek(LogPosition.Start, []);
         var text = "";
-        while (true)
+        var chunks = 0;
+        for (; ; chunks++)
         {
             var chunk = new SmallChunk();
             if (!reader.Fill(chunk, null))
@@ -99,8 +103,77 @@ public sealed class LineReaderTests : IDisposable
             text += " " + chunk.Text;
         }
 
+        Assert.Equal(2, chunks);
         Assert.EndsWith("y 1 2 3 4 5 6 7", text.TrimEnd(), StringComparison.Ordinal);
-        Assert.Equal(LineAssembler.LineBytesMax + 200, text.Count(static c => c is 'x' or 'y'));
+        Assert.Equal(LineAssembler.LineBytesMax + 200, text.Count(static c => c is 'w' or 'y'));
+    }
+
+    [Fact]
+    public void Whole_lines_of_one_write_are_one_block_and_the_rest_waits()
+    {
+        using var log = new WrittenLog(WrittenLog.MakeBell(), Path.Combine(_root, "log"), new LogOptions { SegmentBytes = 256 << 10, CursorDirectory = _root, Cursors = ["route"] });
+        log.Write("a", 1, "1\n2\n\n4\nha");
+        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
+        reader.Seek(LogPosition.Start, []);
+        var chunk = new SmallChunk();
+        reader.Fill(chunk, null);
+        log.Write("a", 1, "lf\n6\n7\n");
+        var next = new SmallChunk();
+        reader.Fill(next, null);
+
+        Assert.Equal((4, 1, "1 2  4"), (chunk.Lines, chunk.Blocks, chunk.Text));
+        Assert.Equal((3, 2, "half 6 7"), (next.Lines, next.Blocks, next.Text));
+        Assert.Equal((3, 9), (chunk.Bytes, next.Bytes + 3));
+        Assert.Equal(7, Assert.Single(reader.Sources()).Lines);
+    }
+
+    [Fact]
+    public void A_received_block_may_be_divided_and_each_part_be_read_again()
+    {
+        using var log = new WrittenLog(WrittenLog.MakeBell(), Path.Combine(_root, "log"), new LogOptions { SegmentBytes = 256 << 10, CursorDirectory = _root, Cursors = ["route"] });
+        var (common, entries) = (new ByteBuffer(), new ByteBuffer());
+        MessagePackWriter.WriteArrayHeader(common, 1);
+        EntryWriter.WriteCommon(common, new EntryFields { Path = "p"u8 });
+        // More lines than one block may have: taken in parts of 5,000.
+        EntryWriter.WriteCompact(entries, 1, "first"u8, false, 0);
+        EntryWriter.WriteCompact(entries, 1, Encoding.UTF8.GetBytes(string.Join('\n', Enumerable.Range(10_000, 20_000))), true, -1);
+        EntryWriter.WriteCompact(entries, 1, "last"u8, false, -1);
+        log.Receive(1, common.Written, entries.Written);
+        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
+        reader.Seek(LogPosition.Start, []);
+        var parts = new List<(LogPosition From, LogPosition To, string Text)>();
+        while (true)
+        {
+            var chunk = new SmallChunk();
+            var from = reader.Position;
+            if (!reader.Fill(chunk, null))
+                break;
+            parts.Add((from, reader.Position, chunk.Text));
+        }
+
+        Assert.True(parts.Count > 2);
+        Assert.Equal($"first {string.Join(' ', Enumerable.Range(10_000, 20_000))} last", string.Join(' ', parts.Select(static p => p.Text)));
+        Assert.Equal(20_002, Assert.Single(reader.Sources()).Lines);
+        foreach (var part in parts)
+        {
+            using var again = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
+            again.Seek(part.From, []);
+            var chunk = new SmallChunk();
+            while (again.Position < part.To && again.Fill(chunk, part.To))
+            {
+            }
+
+            Assert.Equal((part.Text, part.To), (chunk.Text, again.Position));
+        }
+
+        // A bound that another version has set, in the middle of what is a block today.
+        using var other = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
+        other.Seek(new LogPosition(parts[0].From.Record, 3), []);
+        var middle = new SmallChunk();
+        other.Fill(middle, new LogPosition(parts[0].From.Record, 6));
+
+        Assert.Equal("10002 10003 10004", middle.Text);
+        Assert.Equal(new LogPosition(parts[0].From.Record, 6), other.Position);
     }
 
     public void Dispose() => Directory.Delete(_root, recursive: true);
@@ -115,6 +188,13 @@ public sealed class LineReaderTests : IDisposable
 
         public string Text { get; private set; } = "";
 
-        protected override void Pack(in Line line) => Text = (Text + " " + System.Text.Encoding.UTF8.GetString(line.Text)).Trim();
+        public int Blocks { get; private set; }
+
+        protected override void Pack(in LineBlock lines)
+        {
+            Blocks++;
+            Text = (Text + " " + Encoding.UTF8.GetString(lines.Text).Replace('\n', ' ').Replace("x", "").Replace("z", "")).Trim();
+            Assert.Equal(lines.Count - 1, lines.Text.Count((byte)'\n'));
+        }
     }
 }

@@ -58,6 +58,14 @@ internal sealed partial class WrittenLog : IDisposable
         Ring();
     }
 
+    /// <summary>A chunk as a receiver stores it.</summary>
+    public void Receive(ulong number, ReadOnlySpan<byte> common, ReadOnlySpan<byte> entries)
+    {
+        var length = ChunkRecord.WriteHead(_head, Guid.NewGuid(), number, number, _time++, 1, "route"u8, "tag"u8, "peer"u8, common);
+        Assert.True(_log.TryAppend(RecordKind.Chunk, _head.AsSpan(0, length), entries, out _));
+        Ring();
+    }
+
     public void Close(string path, ulong handle)
     {
         var length = CloseRecord.WriteHead(_head, State(path), handle, _time++);
