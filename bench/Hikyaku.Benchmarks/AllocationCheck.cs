@@ -28,6 +28,13 @@ public static class AllocationCheck
         static () => new PackCompact(),
         static () => new Unpack(),
         static () => new Format(),
+        static () => new ReadExtent(),
+        static () => new PackBlock(),
+        static () => new UnpackBlock(),
+        static () => new FormatBlock(),
+        static () => new PackBlock { Bytes = 10 },
+        static () => new UnpackBlock { Bytes = 10 },
+        static () => new FormatBlock { Bytes = 10 },
         static () => new Send(),
         static () => new Receive(),
     ];

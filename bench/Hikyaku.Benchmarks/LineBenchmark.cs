@@ -9,6 +9,9 @@ public abstract class LineBenchmark : IDisposable
     /// <summary>Lines per run.</summary>
     public const int Lines = 1000;
 
+    /// <summary>Bytes of a write of many lines.</summary>
+    protected const int BlockBytes = 64 << 10;
+
     /// <summary>Bytes of a line, its line end included.</summary>
     public virtual int Bytes { get; set; } = 128;
 
@@ -19,6 +22,16 @@ public abstract class LineBenchmark : IDisposable
     public abstract void Run();
 
     public abstract void Dispose();
+
+    /// <summary>So many bytes of lines as one write of a buffered program holds.</summary>
+    protected byte[] Block()
+    {
+        var line = Line();
+        var block = new byte[(BlockBytes / line.Length) * line.Length];
+        for (var at = 0; at < block.Length; at += line.Length)
+            line.CopyTo(block, at);
+        return block;
+    }
 
     /// <summary>A line as a web server would write it, cut or filled to <see cref="Bytes"/>.</summary>
     protected byte[] Line()

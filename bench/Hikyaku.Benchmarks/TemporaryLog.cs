@@ -33,6 +33,14 @@ internal sealed class TemporaryLog : IDisposable
         Append(RecordKind.Write, head, data, out _);
     }
 
+    /// <summary>Appends as the mount does for bytes that were written past it.</summary>
+    public void Extend(ulong file, ulong from, ulong to)
+    {
+        Span<byte> body = stackalloc byte[ExtentRecord.HeadBytes];
+        ExtentRecord.WriteHead(body, _source, Handle, file, 0, from, to, Clock.Now(), 1000, 4321);
+        Append(RecordKind.Extent, body, [], out _);
+    }
+
     /// <summary>Appends as the receiver does for one chunk.</summary>
     public void Receive(ulong number, ReadOnlySpan<byte> common, ReadOnlySpan<byte> entries)
     {

@@ -107,11 +107,12 @@ public sealed class LogReader : IDisposable
         _segment = null;
     }
 
+    // All but the record just read, which is looked at now.
     private void LeaveBehind()
     {
-        if (_scan.Offset - _left < BehindBytes) return;
-        _segment!.Leave(_left, _scan.Offset);
-        _left = _scan.Offset;
+        if (_lastOffset - _left < BehindBytes) return;
+        _segment!.Leave(_left, _lastOffset);
+        _left = _lastOffset;
     }
 
     private void PassOwn(LogRecord record)

@@ -11,10 +11,14 @@ internal sealed class ReceiveBuffer(BufferBudget budget) : IDisposable
     private const int IdleBytes = 4 * 1024;
     private const int LeastBytes = 64 * 1024;
 
+    // As much as a peer has filled before is taken at once the next time. All connections together may do so and stay within the budget.
+    private const int AtOnceBytesMax = 512 * 1024;
+
     private readonly byte[] idle = new byte[IdleBytes];
     private byte[]? rented;
     private int start;
     private int end;
+    private int filled = LeastBytes;
 
     private byte[] Memory => rented ?? idle;
 
@@ -27,7 +31,11 @@ internal sealed class ReceiveBuffer(BufferBudget budget) : IDisposable
 
     public void Add(int count) => end += count;
 
-    public void Take(int count) => start += count;
+    public void Take(int count)
+    {
+        start += count;
+        filled = Math.Min(Math.Max(filled, count), AtOnceBytesMax);
+    }
 
     /// <summary>Makes room for more of a value of <paramref name="needed"/> bytes or more. False: the budget is used up.</summary>
     public bool TryMakeRoom(int needed)
@@ -40,7 +48,7 @@ internal sealed class ReceiveBuffer(BufferBudget budget) : IDisposable
         }
         else if (Count == length || (rented is null && needed > length))
         {
-            return TryGrow((int)Math.Max(LeastBytes, Math.Min(length * 2L, Math.Max(needed, length + 1L))));
+            return TryGrow((int)Math.Max(Math.Min(needed, filled), Math.Max(LeastBytes, Math.Min(length * 2L, Math.Max(needed, length + 1L)))));
         }
         else if (start > 0 && length - end < Math.Min(needed - Count, LeastBytes))
         {

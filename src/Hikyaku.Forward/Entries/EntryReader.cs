@@ -12,6 +12,15 @@ namespace Hikyaku.Forward;
 /// </remarks>
 public ref struct EntryReader
 {
+    // The first bytes of an array of 2 that begins with an EventTime as fixext8.
+    private const uint EntryHead = 0x00d792;
+
+    // Bytes before the line: array, EventTime, map, key.
+    private const int HeadBytes = 20;
+
+    // The head of a text of less than 64 KiB.
+    private const int TextHeadMax = 3;
+
     private readonly EntryScratch scratch;
     private readonly ReadOnlySpan<byte> packed;
     private readonly ReadOnlySpan<byte> commonBytes;
@@ -65,23 +74,43 @@ public ref struct EntryReader
         return count;
     }
 
-    // [EventTime, {"message": text}] as our own writer makes it: nearly all entries that are no blocks.
+    // [EventTime, {"message": text}], with a small "common" or without one, as our own writer makes it: nearly all entries that are
+    // no blocks. Whatever is not just so is read in the general way.
     private bool TryReadPlain(out Entry entry)
     {
+        entry = default;
         var rest = packed[reader.Position..];
-        if (rest.Length < 21 || (BinaryPrimitives.ReadUInt32LittleEndian(rest) & 0xffffff) != 0x00d792 || rest[11] != 0x81
-            || BinaryPrimitives.ReadUInt64LittleEndian(rest[12..]) != BinaryPrimitives.ReadUInt64LittleEndian(EntryWriter.MessageKey)
-            || MessagePackReader.Decode(rest[20..], out var line, out var size) != ReadResult.Success || line.Kind != MessagePackKind.Text)
+        if (rest.Length < HeadBytes + TextHeadMax || (BinaryPrimitives.ReadUInt32LittleEndian(rest) & 0xffffff) != EntryHead
+            || BinaryPrimitives.ReadUInt64LittleEndian(rest[12..]) != EntryWriter.MessageKey)
+            return false;
+        var (head, size) = rest[HeadBytes] switch
         {
-            entry = default;
+            >= 0xa0 and < 0xc0 and var code => (1, code & 0x1f),
+            0xd9 => (2, rest[HeadBytes + 1]),
+            0xda => (3, BinaryPrimitives.ReadUInt16BigEndian(rest[(HeadBytes + 1)..])),
+            _ => (0, int.MaxValue - HeadBytes),
+        };
+        var length = HeadBytes + head + size;
+        if (length > rest.Length)
+            return false;
+        var line = rest.Slice(HeadBytes + head, size);
+        if (rest[11] == 0x82 && rest.Length > length + EntryWriter.CommonKey.Length && rest[length..].StartsWith(EntryWriter.CommonKey)
+            && rest[length + EntryWriter.CommonKey.Length] is var index && index < Math.Min(0x80, scratch.Count))
+        {
+            if (index != common && !TryInherit(index))
+                return false;
+            length += EntryWriter.CommonKey.Length + 1;
+        }
+        else if (rest[11] != 0x81)
+        {
             return false;
         }
 
-        reader.Position += 20 + (int)size;
+        reader.Position += length;
         entry = new Entry
         {
             Time = (BinaryPrimitives.ReadUInt32BigEndian(rest[3..]) * 1_000_000_000L) + BinaryPrimitives.ReadUInt32BigEndian(rest[7..]),
-            Message = line.Payload,
+            Message = line,
             Fields = inherited,
             Common = common,
         };
@@ -153,17 +182,25 @@ public ref struct EntryReader
 
     private bool TryInherit(int index)
     {
-        var all = reader;
-        reader = new MessagePackReader(commonBytes) { Position = scratch.Offset(index) };
-        var record = default(Record);
-        var good = reader.ReadMap(out var count) == ReadResult.Success && TryReadRecord(count, ref record);
-        reader = all;
-        if (!good)
-            return false;
-        inherited = new EntryFields { Host = record.Host, Path = record.Path, Pid = record.Pid, Uid = record.Uid };
+        ref var known = ref scratch.Common(index);
+        if (!known.IsRead)
+        {
+            var all = reader;
+            reader = new MessagePackReader(commonBytes) { Position = known.Offset };
+            var record = default(Record);
+            var good = reader.ReadMap(out var count) == ReadResult.Success && TryReadRecord(count, ref record);
+            reader = all;
+            if (!good)
+                return false;
+            known.Set(PlaceOf(record.Host), PlaceOf(record.Path), record.Pid, record.Uid);
+        }
+
+        inherited = new EntryFields { Host = commonBytes[known.Host], Path = commonBytes[known.Path], Pid = known.Pid, Uid = known.Uid };
         common = index;
         return true;
     }
+
+    private readonly Range PlaceOf(ReadOnlySpan<byte> part) => commonBytes.Overlaps(part, out var at) ? at..(at + part.Length) : default;
 
     private readonly ReadOnlySpan<byte> Render(int start)
     {

@@ -17,8 +17,9 @@ public static class EntryWriter
     // Array of 2, EventTime of 10 bytes, map, key of up to 8, text header of up to 5.
     private const int HeadMax = 25;
 
-    // "message" and "lines" as texts of MessagePack.
-    internal static ReadOnlySpan<byte> MessageKey => [0xa7, (byte)'m', (byte)'e', (byte)'s', (byte)'s', (byte)'a', (byte)'g', (byte)'e'];
+    // "common", "message" and "lines" as texts of MessagePack.
+    internal static ReadOnlySpan<byte> CommonKey => [0xa6, (byte)'c', (byte)'o', (byte)'m', (byte)'m', (byte)'o', (byte)'n'];
+    internal static readonly ulong MessageKey = BinaryPrimitives.ReadUInt64LittleEndian([0xa7, .. "message"u8]);
     private static ReadOnlySpan<byte> LinesKey => [0xa5, (byte)'l', (byte)'i', (byte)'n', (byte)'e', (byte)'s'];
 
     /// <summary>Appends an entry in full form; fields that are unknown are left out.</summary>
@@ -31,10 +32,7 @@ public static class EntryWriter
     {
         // The bounds are checked once for all of the entry: there is one for each line.
         var span = to.GetSpan(checked(HeadMax + line.Length + fields.Length));
-        var length = WriteHead(span, time, 1 + fieldCount);
-        MessageKey.CopyTo(span[length..]);
-        length += MessageKey.Length;
-        length += MessagePackWriter.WriteTextHeader(span[length..], line.Length);
+        var length = WriteMessageHead(span, time, 1 + fieldCount, line.Length);
         line.CopyTo(span[length..]);
         length += line.Length;
         fields.CopyTo(span[length..]);
@@ -48,24 +46,12 @@ public static class EntryWriter
     public static void WriteCompact(ByteBuffer to, long time, ReadOnlySpan<byte> text, bool isBlock, int common)
     {
         var span = to.GetSpan(checked(HeadMax + text.Length));
-        var length = WriteHead(span, time, common < 0 ? 1 : 2);
-        if (isBlock)
-        {
-            LinesKey.CopyTo(span[length..]);
-            length += LinesKey.Length;
-            length += MessagePackWriter.WriteBinaryHeader(span[length..], text.Length);
-        }
-        else
-        {
-            MessageKey.CopyTo(span[length..]);
-            length += MessageKey.Length;
-            length += MessagePackWriter.WriteTextHeader(span[length..], text.Length);
-        }
+        var length = isBlock ? WriteBlockHead(span, time, common < 0 ? 1 : 2, text.Length) : WriteMessageHead(span, time, common < 0 ? 1 : 2, text.Length);
         text.CopyTo(span[length..]);
         to.Advance(length + text.Length);
         if (common < 0)
             return;
-        MessagePackWriter.WriteText(to, "common"u8);
+        to.Append(CommonKey);
         MessagePackWriter.WriteUnsigned(to, (ulong)common);
     }
 
@@ -102,13 +88,28 @@ public static class EntryWriter
         return Count(fields);
     }
 
-    // [EventTime, {: 12 bytes.
-    private static int WriteHead(Span<byte> span, long time, int keys)
+    private static int WriteMessageHead(Span<byte> span, long time, int keys, int length)
     {
-        span[11] = (byte)(0x80 | keys);
-        span[0] = 0x92;
-        MessagePackWriter.WriteEventTime(span[1..], time);
-        return 12;
+        var head = span[..HeadMax];
+        WriteHead(head, time, keys);
+        BinaryPrimitives.WriteUInt64LittleEndian(head.Slice(12, 8), MessageKey);
+        return 20 + MessagePackWriter.WriteTextHeader(head[20..], length);
+    }
+
+    private static int WriteBlockHead(Span<byte> span, long time, int keys, int length)
+    {
+        var head = span[..HeadMax];
+        WriteHead(head, time, keys);
+        LinesKey.CopyTo(head[12..]);
+        return 18 + MessagePackWriter.WriteBinaryHeader(head[18..], length);
+    }
+
+    // [EventTime, {: 12 bytes.
+    private static void WriteHead(Span<byte> head, long time, int keys)
+    {
+        head[0] = 0x92;
+        MessagePackWriter.WriteEventTime(head.Slice(1, 10), time);
+        head[11] = (byte)(0x80 | keys);
     }
 
     private static int Count(in EntryFields fields) =>
