@@ -16,45 +16,55 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define WRITERS_MAX 36
+#define WRITERS_MAX 64
+#define LETTERS_MAX 36 // writers of lines that are too short for two digits
 #define NUMBER_MAX 99999999u // eight digits
 #define LINE_MIN 10
 #define LINE_MAX (1u << 20)
 #define BIG_EVERY 256 // in mode big each 256th line has LINE_MAX bytes
 #define SEVERAL_MAX 16
+#define BLOCK (64u << 10)
 #define RING 65521
 #define FILES_MAX 4096
+#define OPEN_MAX 65536u
 
 static const char usage[] =
-    "load write --dir DIR --writers N (--lines L | --seconds S) --bytes B [--rate R] [--mode M] [--failures F] [--out FILE]\n"
-    "    N processes (1..36), each appending to DIR/wK.log: L lines each, or for S seconds, or until SIGTERM. A line has exactly\n"
-    "    B bytes (10..1048576) with its newline and carries writer, number and a pattern made from both.\n"
+    "load write --dir DIR --writers N (--lines L | --seconds S) --bytes B [--files K] [--rate R] [--mode M] [--failures F] [--out FILE]\n"
+    "    N processes (1..64), each appending to DIR/wN.log: L lines each, or for S seconds, or until SIGTERM. A line has exactly\n"
+    "    B bytes (10..1048576; with more than 36 writers from 16 on) with its newline and carries writer, number and a pattern\n"
+    "    made from both.\n"
+    "    --files K     each writer has K files open, DIR/wN-K.log, and takes the next one for each write (default 1; to 65536)\n"
     "    --rate R      lines per second and writer, in steps of 1 ms; 0, the default, is as fast as possible\n"
     "    --mode line   one write(2) per line (default)    half  a line in two or three writes\n"
     "           several  up to 16 lines per write         big   as line, each 256th line has 1 MiB\n"
-    "    SIGHUP or SIGUSR1: every writer opens its file anew before its next line, as programs do after a rotation.\n"
+    "           block  as many whole lines per write as 64 KiB hold\n"
+    "    SIGHUP or SIGUSR1: every writer opens its files anew before its next line, as programs do after a rotation.\n"
     "    --failures F  a failed write is counted and tried again 1 ms later; a writer stops at its Fth (default 1)\n"
-    "    Prints one JSON object, also to FILE: what was written, what failed and why, latency of write(2).\n"
+    "    Prints one JSON object, also to FILE: what was written, what failed and why, latency of write(2), CPU time of all writers.\n"
     "    Exit code 0 when no write failed, 1 otherwise.\n"
     "\n"
-    "load check --file OUT [--file OUT2 ...] (--expect FILE | --writers N --lines L --bytes B [--mode M])\n"
-    "    Compares what arrived, plain lines in one or several files, with what was written (FILE is what write printed).\n"
+    "load check --file OUT [--file OUT2 ...] (--expect FILE | --writers N --lines L --bytes B [--files K] [--mode M])\n"
+    "    Compares what arrived, plain lines in one or several files, with what was written (FILE is what write printed). The order of\n"
+    "    lines is compared within each file they were written to. Lines of 'load latency' are passed over.\n"
+    "    With the file - lines come on standard input: FILE may then be made while they come, and N, B, K and M are to be given.\n"
     "    Prints {lines, lost, twice, reordered, damaged, unacknowledged}: the last counts lines whose own write had failed\n"
     "    but that arrived nevertheless, which is no fault. Exit code 0 when the other four are 0, 1 otherwise.\n"
     "\n"
-    "load latency --dir DIR --out OUTFILE [--count N] [--pause-ms P]\n"
-    "    Writes a line to DIR/latency.log, looks at OUTFILE without pause until it is there, waits P ms (default 20),\n"
-    "    N times (default 200). Prints microseconds from before write(2) until visible. Exit code 1 after 10 s without a line.\n"
+    "load latency --dir DIR --out OUTFILE [--count N] [--pause-ms P] [--look-us U]\n"
+    "    Writes a line to DIR/latency.log, looks at OUTFILE each U us (default 0: without pause) until it is there, waits P ms (default\n"
+    "    20), N times (default 200). Prints microseconds from before write(2) until visible. Exit code 1 after 10 s without a line.\n"
     "\n"
     "Exit code 2: wrong usage.\n";
 
-enum mode { LINE, HALF, SEVERAL, BIG };
-static const char *const modes[] = { "line", "half", "several", "big" };
+enum mode { LINE, HALF, SEVERAL, BIG, BLOCKS };
+#define MODES 5
+static const char *const modes[MODES] = { "line", "half", "several", "big", "block" };
 
 static void fail(int code, const char *format, ...)
 {
@@ -115,7 +125,8 @@ static size_t line_head(char *to, unsigned writer, unsigned number, size_t bytes
     } else {
         to[at++] = "0123456789abcdefghijklmnopqrstuvwxyz"[writer];
     }
-    for (unsigned digit = 10000000; digit; digit /= 10) to[at++] = (char)('0' + number / digit % 10);
+    for (int i = 7; i >= 0; i--, number /= 10) to[at + (size_t)i] = (char)('0' + number % 10);
+    at += 8;
     if (bytes >= 16) to[at++] = ' ';
     return at;
 }
@@ -128,13 +139,20 @@ static size_t make_line(char *to, unsigned writer, unsigned number, size_t lengt
     return length;
 }
 
+// Which of its files a writer puts a line in: the next one for each write.
+static size_t file_of(enum mode mode, size_t bytes, size_t files, unsigned number)
+{
+    size_t lines = mode == BLOCKS && bytes < BLOCK ? BLOCK / bytes : 1;
+    return files == 1 ? 0 : number / lines % files;
+}
+
 // ---- options ----
 
 struct options {
     const char *dir, *out, *expect;
     const char *files[FILES_MAX];
     int file_count;
-    uint64_t writers, lines, bytes, rate, seconds, failures, count, pause_ms;
+    uint64_t writers, lines, bytes, open_files, rate, seconds, failures, count, pause_ms, look_us;
     enum mode mode;
 };
 
@@ -150,14 +168,14 @@ static uint64_t number_of(const char *name, const char *text, uint64_t min, uint
 
 static enum mode mode_of(const char *text)
 {
-    for (int i = 0; i < 4; i++) if (!strcmp(text, modes[i])) return (enum mode)i;
-    fail(2, "--mode %s: expected line, half, several or big", text);
+    for (int i = 0; i < MODES; i++) if (!strcmp(text, modes[i])) return (enum mode)i;
+    fail(2, "--mode %s: expected line, half, several, big or block", text);
     return LINE;
 }
 
 static struct options parse(int argc, char **argv)
 {
-    struct options o = { .failures = 1, .count = 200, .pause_ms = 20 };
+    struct options o = { .open_files = 1, .failures = 1, .count = 200, .pause_ms = 20 };
     for (int i = 2; i < argc; i += 2) {
         const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (!value) fail(2, "%s: a value is missing; 'load' alone explains", name);
@@ -168,14 +186,18 @@ static struct options parse(int argc, char **argv)
         else if (!strcmp(name, "--writers")) o.writers = number_of(name, value, 1, WRITERS_MAX);
         else if (!strcmp(name, "--lines")) o.lines = number_of(name, value, 1, NUMBER_MAX);
         else if (!strcmp(name, "--bytes")) o.bytes = number_of(name, value, LINE_MIN, LINE_MAX);
+        else if (!strcmp(name, "--files")) o.open_files = number_of(name, value, 1, OPEN_MAX);
         else if (!strcmp(name, "--rate")) o.rate = number_of(name, value, 0, 100000000);
         else if (!strcmp(name, "--seconds")) o.seconds = number_of(name, value, 1, 1000000);
         else if (!strcmp(name, "--failures")) o.failures = number_of(name, value, 1, UINT32_MAX);
         else if (!strcmp(name, "--count")) o.count = number_of(name, value, 1, 1000000);
         else if (!strcmp(name, "--pause-ms")) o.pause_ms = number_of(name, value, 0, 100000);
+        else if (!strcmp(name, "--look-us")) o.look_us = number_of(name, value, 0, 1000000);
         else if (!strcmp(name, "--mode")) o.mode = mode_of(value);
         else fail(2, "%s: no such option; 'load' alone explains", name);
     }
+    if (o.bytes && o.bytes < 16 && o.writers > LETTERS_MAX) fail(2, "--writers: lines of less than 16 bytes have room for %d", LETTERS_MAX);
+    if (o.mode == SEVERAL && o.open_files > 1) fail(2, "--mode several: with one file per writer only");
     return o;
 }
 
@@ -209,7 +231,7 @@ struct writer {
     uint32_t histogram[BUCKETS];
 };
 
-static struct { _Atomic bool go, stop; _Atomic unsigned rotations; struct writer writers[WRITERS_MAX]; } *shared;
+static struct { _Atomic bool go, stop; _Atomic unsigned ready, rotations; struct writer writers[WRITERS_MAX]; } *shared;
 
 static void stop(int signal) { (void)signal; atomic_store(&shared->stop, true); }
 
@@ -251,8 +273,11 @@ static bool put(struct writer *w, int file, const char *from, size_t length, uin
     return true;
 }
 
-static int open_file(struct writer *w, const char *path)
+static int open_file(struct writer *w, const struct options *o, unsigned k, size_t number)
 {
+    char path[4096];
+    if (o->open_files == 1) snprintf(path, sizeof path, "%s/w%u.log", o->dir, k);
+    else snprintf(path, sizeof path, "%s/w%u-%zu.log", o->dir, k, number);
     int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (file < 0) {
         fprintf(stderr, "load: %s: %s\n", path, strerror(errno));
@@ -267,37 +292,46 @@ static void close_file(struct writer *w, int file)
     if (file >= 0 && close(file)) count_error(w, errno, 1);
 }
 
+static unsigned lines_of_a_write(const struct options *o, uint64_t hash)
+{
+    if (o->mode == SEVERAL) return 1 + (unsigned)(hash >> 20) % SEVERAL_MAX;
+    return o->mode == BLOCKS && o->bytes < BLOCK ? (unsigned)(BLOCK / o->bytes) : 1;
+}
+
 static void run_writer(unsigned k, const struct options *o)
 {
     struct writer *w = &shared->writers[k];
-    char *buffer = malloc(LINE_MAX + SEVERAL_MAX * o->bytes);
-    char path[4096];
-    snprintf(path, sizeof path, "%s/w%u.log", o->dir, k);
+    char *buffer = malloc(LINE_MAX + BLOCK + SEVERAL_MAX * o->bytes);
+    int *files = calloc(o->open_files, sizeof *files);
+    bool ok = buffer && files;
     unsigned rotations = atomic_load(&shared->rotations);
-    int file = open_file(w, path);
+    for (size_t i = 0; ok && i < o->open_files; i++) ok = (files[i] = open_file(w, o, k, i)) >= 0;
+    atomic_fetch_add(&shared->ready, 1);
     while (!atomic_load(&shared->go)) usleep(200);
     w->started = now();
     uint64_t limit = o->lines ? o->lines : NUMBER_MAX, end = o->seconds ? w->started + o->seconds * 1000000000u : UINT64_MAX;
     uint64_t slept = 0;
     unsigned number = 0;
-    bool ok = file >= 0;
     while (ok && number < limit && !atomic_load(&shared->stop) && now() < end) {
         if (rotations != atomic_load(&shared->rotations)) {
             rotations = atomic_load(&shared->rotations);
-            // First the new file, then away with the old one: the order of nginx and Apache.
-            int old = file;
-            file = open_file(w, path);
-            close_file(w, old);
+            for (size_t i = 0; ok && i < o->open_files; i++) {
+                // First the new file, then away with the old one: the order of nginx and Apache.
+                int old = files[i];
+                ok = (files[i] = open_file(w, o, k, i)) >= 0;
+                close_file(w, old);
+            }
             w->reopened++;
-            if (file < 0) break;
+            if (!ok) break;
         }
         if (o->rate) {
             // In steps of a millisecond: a sleep for each line would cost more than the line.
             uint64_t due = (uint64_t)number * 1000000000u / o->rate;
             if (due / 1000000 != slept) wait_until(w->started + (slept = due / 1000000) * 1000000u);
         }
+        int file = files[file_of(o->mode, o->bytes, o->open_files, number)];
         uint64_t hash = line_hash(k, number);
-        unsigned lines = o->mode == SEVERAL ? 1 + (unsigned)(hash >> 20) % SEVERAL_MAX : 1;
+        unsigned lines = lines_of_a_write(o, hash);
         if (lines > limit - number) lines = (unsigned)(limit - number);
         size_t length = 0, at = 0;
         for (unsigned i = 0; i < lines; i++)
@@ -314,10 +348,10 @@ static void run_writer(unsigned k, const struct options *o)
         uint64_t before = w->bytes;
         ok = ok && put(w, file, buffer + at, length - at, o->failures);
         if (ok) number += lines;
-        else if (o->mode == SEVERAL) number += (unsigned)((w->bytes - before) / o->bytes);
+        else if (o->mode == SEVERAL || o->mode == BLOCKS) number += (unsigned)((w->bytes - before) / o->bytes);
         w->lines = number;
     }
-    close_file(w, file);
+    for (size_t i = 0; files && i < o->open_files; i++) if (files[i] > 0) close_file(w, files[i]);
     w->ended = now();
     _exit(0);
 }
@@ -352,7 +386,11 @@ static void print_writer(FILE *to, const struct writer *w, uint64_t wall)
 
 static void print_result(FILE *to, const struct options *o, const struct writer *total, uint64_t wall)
 {
-    fprintf(to, "{\"mode\":\"%s\",\"line_bytes\":%llu,\"writers\":[", modes[o->mode], (unsigned long long)o->bytes);
+    struct rusage use;
+    getrusage(RUSAGE_CHILDREN, &use);
+    fprintf(to, "{\"mode\":\"%s\",\"line_bytes\":%llu,\"files\":%llu,\"started_ns\":%llu,\"cpu_us\":%llu,\"writers\":[", modes[o->mode],
+        (unsigned long long)o->bytes, (unsigned long long)o->open_files, (unsigned long long)total->started,
+        (unsigned long long)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000u + (unsigned long long)(use.ru_utime.tv_usec + use.ru_stime.tv_usec));
     for (unsigned k = 0; k < o->writers; k++) {
         const struct writer *w = &shared->writers[k];
         fprintf(to, "%s{", k ? "," : "");
@@ -368,6 +406,11 @@ static int run_write(const struct options *o)
 {
     if (!o->dir || !o->writers || !o->bytes || (!o->lines && !o->seconds))
         fail(2, "write needs --dir, --writers, --bytes, and --lines or --seconds");
+    struct rlimit room;
+    if (!getrlimit(RLIMIT_NOFILE, &room)) {
+        room.rlim_cur = room.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &room);
+    }
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) fail(1, "mmap: %s", strerror(errno));
     struct sigaction action = { .sa_handler = stop, .sa_flags = SA_RESTART };
@@ -384,9 +427,14 @@ static int run_write(const struct options *o)
             run_writer(k, o);
         }
     }
+    bool died = false;
+    while (!died && !atomic_load(&shared->stop) && atomic_load(&shared->ready) < o->writers) {
+        usleep(1000);
+        siginfo_t ended = { 0 };
+        died = !waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) && ended.si_pid;
+    }
     usleep(20000);
     atomic_store(&shared->go, true);
-    bool died = false;
     for (unsigned k = 0; k < o->writers; k++) {
         int status;
         while (wait(&status) < 0 && errno == EINTR) { }
@@ -422,13 +470,13 @@ static int run_write(const struct options *o)
 
 // ---- check ----
 
-struct expected { uint64_t lines, failed, last; uint8_t *seen; };
+struct expected { uint64_t lines, failed, *last; uint8_t *seen; };
 
 static struct {
     struct expected writers[WRITERS_MAX];
     unsigned writer_count;
     enum mode mode;
-    size_t bytes;
+    size_t bytes, files;
     uint64_t lines, twice, reordered, damaged, unacknowledged;
 } books;
 
@@ -445,13 +493,15 @@ static void read_expected(const char *path)
     ssize_t length = file < 0 ? -1 : read(file, text, sizeof text - 1);
     if (length < 0) fail(2, "%s: %s", path, strerror(errno));
     close(file);
-    const char *mode = after(text, "\"mode\":\""), *bytes = after(text, "\"line_bytes\":"), *at = after(text, "\"writers\":[");
+    const char *mode = after(text, "\"mode\":\""), *bytes = after(text, "\"line_bytes\":"), *files = after(text, "\"files\":"), *at = after(text, "\"writers\":[");
     const char *end = strstr(text, "\"total\":");
-    if (!mode || !bytes || !at || !end) fail(2, "%s: this is not what 'load write' prints", path);
+    if (!mode || !bytes || !files || !at || !end) fail(2, "%s: this is not what 'load write' prints", path);
     char name[16] = "";
     sscanf(mode, "%15[a-z]", name);
     books.mode = mode_of(name);
     books.bytes = strtoull(bytes, NULL, 10);
+    books.files = strtoull(files, NULL, 10);
+    books.writer_count = 0;
     while ((at = after(at, "{\"lines\":")) && at < end && books.writer_count < WRITERS_MAX) {
         struct expected *w = &books.writers[books.writer_count++];
         w->lines = strtoull(at, NULL, 10);
@@ -480,9 +530,18 @@ static bool parse_head(const char *line, size_t length, unsigned *writer, unsign
     return w < books.writer_count;
 }
 
+// With a failed write the writer knows nothing about the lines of that write; whatever else is beyond the end was never written.
+static void beyond_the_end(const struct expected *w, uint64_t number)
+{
+    unsigned of_one_write = books.mode == BLOCKS ? BLOCK / LINE_MIN : SEVERAL_MAX;
+    if (w->failed && number < w->lines + of_one_write) books.unacknowledged++;
+    else books.damaged++;
+}
+
 static void check_line(const char *line, size_t length)
 {
     unsigned writer, number;
+    if (length > 8 && !memcmp(line, "latency ", 8)) return;
     books.lines++;
     if (!parse_head(line, length, &writer, &number) || length != line_length(books.mode, books.bytes, number)) {
         books.damaged++;
@@ -496,9 +555,7 @@ static void check_line(const char *line, size_t length)
         return;
     }
     if (number >= w->lines) {
-        // With a failed write the writer knows nothing about that line; whatever else is beyond the end was never written.
-        if (w->failed && number < w->lines + SEVERAL_MAX) books.unacknowledged++;
-        else books.damaged++;
+        beyond_the_end(w, number);
         return;
     }
     if (w->seen[number / 8] & 1 << number % 8) {
@@ -506,15 +563,16 @@ static void check_line(const char *line, size_t length)
         return;
     }
     w->seen[number / 8] |= (uint8_t)(1 << number % 8);
-    if (number + 1 < w->last) books.reordered++;
-    else w->last = number + 1;
+    uint64_t *last = &w->last[file_of(books.mode, books.bytes, books.files, number)];
+    if (number + 1 < *last) books.reordered++;
+    else *last = number + 1;
 }
 
 static void check_file(const char *path)
 {
     enum { SIZE = 4 << 20 };
     static char buffer[SIZE];
-    int file = open(path, O_RDONLY);
+    int file = strcmp(path, "-") ? open(path, O_RDONLY) : STDIN_FILENO;
     if (file < 0) fail(1, "%s: %s", path, strerror(errno));
     size_t filled = 0;
     for (;;) {
@@ -538,24 +596,33 @@ static void check_file(const char *path)
 
 static int run_check(const struct options *o)
 {
-    if (!o->file_count || (!o->expect && (!o->writers || !o->lines || !o->bytes)))
+    bool streaming = o->file_count == 1 && !strcmp(o->files[0], "-");
+    if (!o->file_count || ((streaming || !o->expect) && (!o->writers || !o->bytes || (!o->lines && !o->expect))))
         fail(2, "check needs --file, and --expect or all of --writers, --lines, --bytes");
-    if (o->expect) {
+    if (o->expect && !streaming) {
         read_expected(o->expect);
     } else {
         books.mode = o->mode;
         books.bytes = o->bytes;
+        books.files = o->open_files;
         books.writer_count = (unsigned)o->writers;
-        for (unsigned k = 0; k < books.writer_count; k++) books.writers[k].lines = o->lines;
+        for (unsigned k = 0; k < books.writer_count; k++) books.writers[k].lines = o->lines ? o->lines : NUMBER_MAX + 1;
     }
-    uint64_t lost = 0;
+    uint64_t lost = 0, room[WRITERS_MAX];
     for (unsigned k = 0; k < books.writer_count; k++) {
-        books.writers[k].seen = calloc(books.writers[k].lines / 8 + 1, 1);
-        if (!books.writers[k].seen) fail(1, "no memory");
+        struct expected *w = &books.writers[k];
+        room[k] = w->lines;
+        w->seen = calloc(w->lines / 8 + 1, 1);
+        w->last = calloc(books.files, sizeof *w->last);
+        if (!w->seen || !w->last) fail(1, "no memory");
     }
     for (int i = 0; i < o->file_count; i++) check_file(o->files[i]);
-    for (unsigned k = 0; k < books.writer_count; k++)
-        for (uint64_t n = 0; n < books.writers[k].lines; n++) lost += !(books.writers[k].seen[n / 8] & 1 << n % 8);
+    if (streaming && o->expect) read_expected(o->expect);
+    for (unsigned k = 0; k < books.writer_count; k++) {
+        const struct expected *w = &books.writers[k];
+        for (uint64_t n = 0; n < w->lines; n++) lost += n >= room[k] || !(w->seen[n / 8] & 1 << n % 8);
+        for (uint64_t n = w->lines; n < room[k]; n++) if (w->seen[n / 8] & 1 << n % 8) beyond_the_end(w, n);
+    }
     printf("{\"lines\":%llu,\"lost\":%llu,\"twice\":%llu,\"reordered\":%llu,\"damaged\":%llu,\"unacknowledged\":%llu}\n",
         (unsigned long long)books.lines, (unsigned long long)lost, (unsigned long long)books.twice,
         (unsigned long long)books.reordered, (unsigned long long)books.damaged, (unsigned long long)books.unacknowledged);
@@ -598,7 +665,8 @@ static int run_latency(const struct options *o)
                 break;
             }
             // Other lines before ours: keep only what may be the start of ours.
-            if ((size_t)got == sizeof seen - 1) offset += got - length;
+            if (got >= length) offset += got - length + 1;
+            if (o->look_us && (size_t)got < sizeof seen - 1) wait_until(now() + o->look_us * 1000u);
             if (after - before > 10000000000u) fail(1, "line %llu is not in %s after 10 s", (unsigned long long)n, o->out);
         }
         double us = (double)(after - before) / 1e3;
