@@ -10,11 +10,8 @@ using Hikyaku.Benchmarks.Comparison;
 if (args is ["check", ..])
     return AllocationCheck.Run(args.Length > 1 ? int.Parse(args[1]) : 20_000, Console.Out) ? 0 : 1;
 
-if (args is ["rotate", .. var rotation])
-    return RotateCommand.Run(rotation);
-
-if (args is ["compare", .. var rest])
-    return CompareCommand.Run(rest);
+if (args is [var name, .. var rest] && Commands.Run(name, rest) is { } code)
+    return code;
 
 // In this process: a project generated beside this one would have to be built without this repository's settings.
 var config = DefaultConfig.Instance

@@ -645,6 +645,7 @@ static int run_latency(const struct options *o)
     int file = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (file < 0) fail(1, "%s: %s", path, strerror(errno));
     double *taken = calloc(o->count, sizeof *taken), first = 0;
+    uint64_t bytes = 0;
     if (!taken) fail(1, "no memory");
     struct stat status;
     off_t offset = stat(o->out, &status) ? 0 : status.st_size;
@@ -654,6 +655,7 @@ static int run_latency(const struct options *o)
         int length = snprintf(line, sizeof line, "latency %d %08llu\n", getpid(), (unsigned long long)n);
         uint64_t before = now(), after = before;
         if (write(file, line, (size_t)length) != length) fail(1, "%s: %s", path, strerror(errno));
+        bytes += (uint64_t)length;
         for (;;) {
             if (out < 0) out = open(o->out, O_RDONLY);
             ssize_t got = out < 0 ? 0 : pread(out, seen, sizeof seen - 1, offset);
@@ -675,8 +677,8 @@ static int run_latency(const struct options *o)
         wait_until(now() + o->pause_ms * 1000000u);
     }
     qsort(taken, o->count, sizeof *taken, compare);
-    printf("{\"count\":%llu,\"median_us\":%.1f,\"p99_us\":%.1f,\"min_us\":%.1f,\"max_us\":%.1f,\"first_us\":%.1f}\n",
-        (unsigned long long)o->count, taken[o->count / 2], taken[o->count * 99 / 100], taken[0], taken[o->count - 1], first);
+    printf("{\"count\":%llu,\"bytes\":%llu,\"median_us\":%.1f,\"p99_us\":%.1f,\"min_us\":%.1f,\"max_us\":%.1f,\"first_us\":%.1f}\n",
+        (unsigned long long)o->count, (unsigned long long)bytes, taken[o->count / 2], taken[o->count * 99 / 100], taken[0], taken[o->count - 1], first);
     return 0;
 }
 

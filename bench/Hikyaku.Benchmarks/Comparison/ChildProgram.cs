@@ -6,7 +6,8 @@ namespace Hikyaku.Benchmarks.Comparison;
 /// <summary>A program that runs until it is told to stop. What it says goes to a file of its own.</summary>
 internal sealed partial class ChildProgram : IDisposable
 {
-    private const int SigTerm = 15;
+    public const int SigTerm = 15;
+    public const int SigHup = 1;
     private static readonly TimeSpan StopTime = TimeSpan.FromSeconds(20);
 
     private readonly Process _process;

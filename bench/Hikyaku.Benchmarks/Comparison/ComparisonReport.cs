@@ -1,158 +1,75 @@
-using System.Globalization;
-using System.Text;
 using System.Text.Json.Nodes;
 
 namespace Hikyaku.Benchmarks.Comparison;
 
-/// <summary>Collects the figures of all rounds and makes the table of them.</summary>
-internal sealed class ComparisonReport
+/// <summary>The tables of bench/compare/run, from its records.</summary>
+internal static class ComparisonReport
 {
-    private static readonly string[] Faults = ["lost", "twice", "reordered", "damaged"];
+    private const int Mode = 0, Writers = 1, Bytes = 2, System = 3;
 
-    private readonly SortedDictionary<(int Writers, int Bytes), List<(string System, Dictionary<string, Series> Figures)>> _runs = [];
-    private readonly List<string> _roles = [];
-    private readonly Dictionary<string, (Series Idle, Series OwnIdle, Series After, Series OwnAfter, Series Peak)> _memory = new(StringComparer.Ordinal);
-    private readonly (Series Floor, Series Hikyaku, Series Ratio) _pairs = (new(), new(), new());
-    private readonly long[] _faults = new long[Faults.Length];
-    private readonly string _loadBefore = LoadAverage();
-    private long _checked;
-    private long _failed;
-    private JsonNode? _latency;
+    private static readonly (int Bytes, double Line, double Block, double Cpu)[] Wanted =
+        [(10, 475_638, 937_779, 1.5), (128, 292_382, 2_000_000, 1.5), (1024, 158_112, 219_578, 4), (4096, 20_766, 64_943, 12)];
 
-    /// <summary>No write failed, and every line arrived once and in order.</summary>
-    public bool IsWhole => _failed == 0 && _faults.All(static f => f == 0);
-
-    public void Add(JsonNode run)
+    public static string Text(JsonObject[] records)
     {
-        _failed += (long)run["write"]!["total"]!["failed"]!;
-        if (run["check"] is { } check)
+        var text = new Markdown();
+        var rows = Figures.Of(records, "run", "mode", "writers", "bytes", "system");
+        foreach (var part in rows.GroupBy(static r => r.Labels[Mode]))
         {
-            _checked += (long)check["lines"]!;
-            for (var i = 0; i < Faults.Length; i++)
-                _faults[i] += (long)check[Faults[i]]!;
+            text.Title(part.Key == Shape.Line ? "One line per write(2)" : "64 KiB of whole lines per write(2)");
+            Lines(text, [.. part]);
+            Cpu(text, [.. part]);
         }
 
-        if ((int)run["round"]! <= 0)
-            return;
-        var key = ((int)run["writers"]!, (int)run["bytes"]!);
-        if (!_runs.TryGetValue(key, out var systems))
-            _runs.Add(key, systems = []);
-        var system = (string)run["system"]!;
-        var figures = systems.Find(s => s.System == system).Figures;
-        if (figures is null)
-            systems.Add((system, figures = new(StringComparer.Ordinal)));
-        void Put(string name, double value)
-        {
-            if (!figures.TryGetValue(name, out var series))
-                figures.Add(name, series = new Series());
-            series.Add(value);
-        }
-
-        var total = run["write"]!["total"]!;
-        var lines = (double)run["lines"]!;
-        Put("p50", (double)total["p50_ns"]! / 1000);
-        Put("p99", (double)total["p99_ns"]! / 1000);
-        Put("lines", (double)total["lines_per_s"]! / 1000);
-        if (run["end_to_end_seconds"] is { } seconds)
-            Put("end", lines / (double)seconds / 1000);
-        var sum = 0.0;
-        foreach (var (role, value) in run["cpu_us"]!.AsObject())
-        {
-            sum += (double)value!;
-            Put("cpu " + role, (double)value! / lines);
-            if (!_roles.Contains(role))
-                _roles.Add(role);
-        }
-
-        Put("cpu", sum / lines);
-    }
-
-    public void Memory(string role, bool idle, ProcessFigures figures)
-    {
-        if (!_memory.TryGetValue(role, out var series))
-            _memory.Add(role, series = (new(), new(), new(), new(), new()));
-        (idle ? series.Idle : series.After).Add(figures.Resident / 1024.0);
-        (idle ? series.OwnIdle : series.OwnAfter).Add(figures.Own / 1024.0);
-        if (!idle)
-            series.Peak.Add(figures.Peak / 1024.0);
-    }
-
-    public void Pair(double floor, double hikyaku)
-    {
-        _pairs.Floor.Add(floor / 1000);
-        _pairs.Hikyaku.Add(hikyaku / 1000);
-        _pairs.Ratio.Add(hikyaku / floor);
-    }
-
-    public void Latency(JsonNode figures) => _latency = figures;
-
-    public string Table(ComparisonOptions options)
-    {
-        var text = new StringBuilder();
-        void Line(string line) => text.Append(line).Append('\n');
-
-        Line("# Hikyaku beside a plain directory and a null FUSE daemon");
-        Line("");
-        Line($"{Machine()}; load average {_loadBefore} before, {LoadAverage()} after. {options.Rounds} rounds, {options.Lines} lines per run (a quarter at 4096 bytes). Median (least-most).");
-        Line("");
-        Line("## Lines");
-        Line("");
-        Line("| writers | bytes | system | write(2) p50 us | p99 us | k lines/s written | k lines/s end to end | CPU us/line, all processes |");
-        Line("|---:|---:|---|---:|---:|---:|---:|---:|");
-        foreach (var ((writers, bytes), systems) in _runs)
-        {
-            foreach (var (system, f) in systems)
-                Line($"| {writers} | {bytes} | {system} | {Show(f, "p50", "0.00")} | {Show(f, "p99", "0.0")} | {Show(f, "lines", "0.0")} | {Show(f, "end", "0.0")} | {Show(f, "cpu", "0.00")} |");
-        }
-
-        Line("");
-        Line("## CPU us per line, by process");
-        Line("");
-        Line($"| writers | bytes | system | {string.Join(" | ", _roles)} |");
-        Line("|---:|---:|---|" + string.Concat(Enumerable.Repeat("---:|", _roles.Count)));
-        foreach (var ((writers, bytes), systems) in _runs)
-        {
-            foreach (var (system, f) in systems)
-                Line($"| {writers} | {bytes} | {system} | {string.Join(" | ", _roles.Select(role => Show(f, "cpu " + role, "0.00")))} |");
-        }
-
-        Line("");
-        Line("## Memory, MiB");
-        Line("");
-        Line("What is not private is mapped files: the program itself, and the segments of the log that are in use.");
-        Line("");
-        Line("| process | resident, idle after start | of it private | resident after the load | of it private | peak resident |");
-        Line("|---|---:|---:|---:|---:|---:|");
-        foreach (var (role, m) in _memory)
-            Line($"| {role} | {m.Idle.Show("0.0")} | {m.OwnIdle.Show("0.0")} | {m.After.Show("0.0")} | {m.OwnAfter.Show("0.0")} | {m.Peak.Show("0.0")} |");
-        Line("");
-        Line("## write(2) at 128 bytes, one writer, in pairs of windows");
-        Line("");
-        Line(double.IsNaN(_pairs.Ratio.Median)
-            ? "Not measured: the null FUSE daemon mounts as root only."
-            : $"p50 us: null daemon {_pairs.Floor.Show("0.00")}, Hikyaku {_pairs.Hikyaku.Show("0.00")}; ratio {_pairs.Ratio.Show("0.000")} over {options.Pairs} pairs of {options.PairLines} lines.");
-        Line("");
-        Line("## One line on an idle system, write(2) to visible in the collector's file");
-        Line("");
-        Line(_latency is null
-            ? "Not measured."
-            : string.Create(CultureInfo.InvariantCulture,
-                $"Median {(double)_latency["median_us"]!:0} us, p99 {(double)_latency["p99_us"]!:0} us, {(double)_latency["min_us"]!:0}-{(double)_latency["max_us"]!:0} us, {_latency["count"]} lines; the first {(double)_latency["first_us"]!:0} us."));
-        Line("");
-        Line("## What arrived");
-        Line("");
-        Line($"{_checked} lines compared; failed writes {_failed}, {string.Join(", ", Faults.Select((name, i) => $"{name} {_faults[i]}"))}.");
+        var pairs = Figures.Of(records, "pair", "floor", "system", "lines");
+        text.Title("write(2) of 128 bytes, one writer, in pairs of windows");
+        text.Table(["floor ", "system ", "lines a window", "pairs", "p50 us: floor", "system", "ratio"], pairs.Select(static p =>
+            new[] { p.Labels[0], p.Labels[1], p.Labels[2], $"{p["ratio"].Count}", p.Show("floor_us", "0.00"), p.Show("system_us", "0.00"), p.Show("ratio", "0.000") }));
+        Target.Table(text, Targets(rows, pairs));
         return text.ToString();
     }
 
-    private static string Show(Dictionary<string, Series> figures, string name, string format) =>
-        figures.TryGetValue(name, out var series) ? series.Show(format) : "";
+    private static void Lines(Markdown text, List<Figures> rows) => text.Table(
+        ["writers", "bytes", "system ", "write(2) p50 us", "p99 us", "k lines/s written", "k lines/s end to end", "MB/s", "CPU us/line without writers", "peak MiB", "of it private", "lost/twice/reordered"],
+        rows.Select(static r => new[]
+        {
+            r.Labels[Writers], r.Labels[Bytes], r.Labels[System], r.Show("p50_us", "0.00"), r.Show("p99_us", "0.0"), r.Show("written_per_s", "0.0", 1e-3), r.Show("arrived_per_s", "0.0", 1e-3),
+            r.Show("mb_per_s", "0.0"), r.Show("cpu_us all", "0.00"), r.Show("peak_mib", "0"), r.Show("own_mib", "0"),
+            r["lost"].Count == 0 ? "" : $"{r["lost"].Sum:0}/{r["twice"].Sum:0}/{r["reordered"].Sum:0}{(r["damaged"].Sum > 0 ? $", damaged {r["damaged"].Sum:0}" : "")}",
+        }));
 
-    public static string LoadAverage() => File.ReadAllText("/proc/loadavg").Split(' ')[0];
-
-    public static string Machine()
+    private static void Cpu(Markdown text, List<Figures> rows)
     {
-        var model = File.ReadLines("/proc/cpuinfo").FirstOrDefault(static l => l.StartsWith("model name", StringComparison.Ordinal))?.Split(": ")[1] ?? "unknown CPU";
-        return $"{Environment.ProcessorCount} CPUs ({model}), kernel {Environment.OSVersion.Version}, {DateTime.Now:yyyy-MM-dd}";
+        var roles = rows.SelectMany(static r => r.Below("cpu_us")).Distinct().Where(static r => r is not ("all" or "elsewhere")).Append("elsewhere").ToArray();
+        text.Text("CPU us per line by process. *Elsewhere* is what the machine used beyond all of them: kernel threads (writeback, network), which are counted for nobody, and other programs.");
+        text.Table(["writers", "bytes", "system ", .. roles], rows.Select(r => (string[])[r.Labels[Writers], r.Labels[Bytes], r.Labels[System], .. roles.Select(role => r.Show("cpu_us " + role, "0.00"))]));
+    }
+
+    private static IEnumerable<Target> Targets(List<Figures> rows, List<Figures> pairs)
+    {
+        Series Of(string mode, int writers, int bytes, string system, string figure) =>
+            rows.Find(r => r.Labels.SequenceEqual([mode, $"{writers}", $"{bytes}", system]))?[figure] ?? new Series();
+        Series Pair(string system) => pairs.Find(p => p.Labels[1] == system)?["ratio"] ?? new Series();
+        Series AgainstPeers(string system)
+        {
+            var best = new[] { "rsyslog", "syslog-ng" }.Select(p => Of(Shape.Line, 4, 128, p, "arrived_per_s")).Where(static s => s.Count > 0)
+                .Aggregate(default(Series), static (a, b) => a?.With(b, Math.Max) ?? b);
+            return best is null ? new Series() : Of(Shape.Line, 4, 128, system, "arrived_per_s").With(best, static (ours, theirs) => ours / theirs);
+        }
+
+        yield return new("direct: write(2) p50 at 128 B against the null FUSE daemon", 1.10, AtMost: true, Pair(Street.Direct));
+        yield return new("passthrough: write(2) p50 at 128 B against the plain directory", 1.5, AtMost: true, Pair(Street.Passthrough));
+        yield return new("passthrough: 4 writers x 128 B end to end, times the best of rsyslog and syslog-ng", 5, AtMost: false, AgainstPeers(Street.Passthrough), "0.0");
+        yield return new("direct: 4 writers x 128 B end to end, times the best of rsyslog and syslog-ng", 2, AtMost: false, AgainstPeers(Street.Direct), "0.0");
+        foreach (var (bytes, line, _, _) in Wanted)
+            yield return new($"passthrough: 4 writers x {bytes} B, a line a write, end to end lines/s", line, AtMost: false, Of(Shape.Line, 4, bytes, Street.Passthrough, "arrived_per_s"), "0");
+        foreach (var system in new[] { Street.Direct, Street.Passthrough })
+        {
+            foreach (var (bytes, _, block, _) in Wanted)
+                yield return new($"{system["Hikyaku ".Length..]}: 4 writers x {bytes} B, 64 KiB a write, end to end lines/s", block, AtMost: false, Of(Shape.Block, 4, bytes, system, "arrived_per_s"), "0");
+        }
+
+        foreach (var (bytes, _, _, cpu) in Wanted)
+            yield return new($"passthrough: 4 writers x {bytes} B, a line a write, CPU us/line of agent and collector", cpu, AtMost: true, Of(Shape.Line, 4, bytes, Street.Passthrough, "cpu_us all"));
     }
 }

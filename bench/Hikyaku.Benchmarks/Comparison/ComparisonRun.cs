@@ -1,197 +1,114 @@
-using System.Diagnostics;
-using System.Text.Json.Nodes;
-
 namespace Hikyaku.Benchmarks.Comparison;
 
 /// <summary>
-/// Rounds over all sizes, writers and systems, in turn, so that what else the machine does falls on all alike; then write(2) in
-/// pairs, then single lines on an idle system.
+/// Rounds over all sizes, writers and systems, in turn, so that what else the machine does falls on all alike; then write(2) in pairs.
 /// </summary>
 internal sealed class ComparisonRun : IDisposable
 {
+    public const string Usage = """
+        bench/compare/run [--rounds N] [--seconds N] [--pairs N] [--quick] [--out DIR] [--peers DIR]
+        The same load through a plain directory, a null FUSE daemon, Hikyaku with both kinds of capture, rsyslog and syslog-ng.
+        Some 20 minutes; packages of rsyslog and syslog-ng are fetched from Debian's archive if they are missing. As root.
+            --rounds N   rounds of all sizes and systems in turn (default 3)
+            --seconds N  how long each run should keep its system busy; the first round finds out how many lines that is (default 2)
+            --pairs N    paired windows of write(2) at 128 bytes (default 20)
+
+        """;
+
     private static readonly int[] Sizes = [10, 128, 1024, 4096];
     private static readonly int[] Writers = [1, 4];
-    private static readonly TimeSpan StallTime = TimeSpan.FromSeconds(30);
+    private static readonly string[] Modes = [Shape.Line, Shape.Block];
 
-    private readonly ComparisonOptions _options;
-    private readonly CancellationToken _cancel;
-    private readonly LoadProgram _load;
-    private readonly List<MeasuredSystem> _systems = [];
-    private readonly JsonArray _raw = [];
-    private readonly ComparisonReport _report = new();
+    private readonly Session _session;
+    private readonly Measurement _measurement;
+    private readonly List<Contender> _contenders;
+    private readonly Dictionary<(string, Shape), int> _lines = [];
+    private readonly int _rounds;
+    private readonly int _seconds;
+    private readonly int _pairs;
 
-    public ComparisonRun(ComparisonOptions options, CancellationToken cancel)
+    private ComparisonRun(Arguments arguments, CancellationToken cancel)
     {
-        _options = options;
-        _cancel = cancel;
-        _load = new LoadProgram(Path.Combine(options.Tools, "load"), cancel);
+        var quick = arguments.Flag("--quick");
+        (_rounds, _seconds, _pairs) = (arguments.Number("--rounds") ?? (quick ? 1 : 3), arguments.Number("--seconds") ?? 2, arguments.Number("--pairs") ?? (quick ? 1 : 20));
+        _session = new Session("run", arguments, quick, cancel);
+        _measurement = new Measurement(_session);
+        _contenders = [new Contender(_session, PlainDirectory.Name(_session.Work), static work => new PlainDirectory(work), lasts: true)];
+        if (Environment.IsPrivilegedProcess)
+            _contenders.Add(new Contender(_session, NullMount.Name, work => new NullMount(work, _session.Tools), lasts: true));
+        else
+            _session.Remark("the null FUSE daemon is left out: it mounts as root only");
+        _contenders.AddRange(Contender.Captures(_session).Select(plan => Contender.Ours(_session, plan)));
+        _contenders.AddRange(Contender.Peers(_session));
     }
 
     /// <summary>False if a line was lost, twice, reordered or damaged.</summary>
-    public bool Run()
+    public static bool Run(Arguments arguments, CancellationToken cancel)
     {
-        Directory.CreateDirectory(_options.Work);
-        for (var round = 1; round <= _options.Rounds; round++)
-        {
-            Say($"round {round} of {_options.Rounds}");
-            Start();
-            foreach (var writers in Writers)
-            {
-                foreach (var size in Sizes)
-                {
-                    foreach (var system in _systems)
-                        Measure(system, writers, Math.Max(writers, size > 1024 ? _options.Lines / 4 : _options.Lines), size, round);
-                }
-            }
-
-            if (round == _options.Rounds)
-            {
-                Say("write(2) in pairs");
-                Pair(round);
-                Say("single lines on an idle system");
-                var street = _systems.Find(static s => s.Output is not null)!;
-                _report.Latency(Keep("latency", _load.Latency(street.Directory, street.Output!, _options.LatencyLines)));
-            }
-
-            Memory(idle: false);
-            Stop();
-        }
-
-        var table = _report.Table(_options);
-        Console.WriteLine(table);
-        File.WriteAllText(Path.Combine(_options.Out, "table.md"), table);
-        File.WriteAllText(Path.Combine(_options.Out, "raw.json"), _raw.ToJsonString(new System.Text.Json.JsonSerializerOptions { WriteIndented = true }));
-        Say($"raw figures: {_options.Out}");
-        return _report.IsWhole;
+        using var run = new ComparisonRun(arguments, cancel);
+        return run.Run();
     }
 
     public void Dispose()
     {
-        Stop();
-        if (Directory.Exists(_options.Work))
-            Directory.Delete(_options.Work, recursive: true);
+        _contenders.ForEach(static c => c.Dispose());
+        _session.Dispose();
     }
 
-    private void Start()
+    private bool Run()
     {
-        _systems.Add(new PlainDirectory(_options.Work));
-        if (Environment.IsPrivilegedProcess)
-            _systems.Add(new NullMount(_options.Work, _options.Tools));
-        var street = new Street(_options.Work, _options.Hikyaku);
-        _systems.Add(street);
-        Thread.Sleep(_options.IdleTime);
-        Memory(idle: true);
-        // The first lines of a process find code that is not compiled yet.
-        foreach (var size in Sizes)
-            Measure(street, 4, Math.Max(4, _options.Lines / 10), size, round: 0);
-    }
-
-    private void Stop()
-    {
-        foreach (var system in Enumerable.Reverse(_systems))
-            system.Dispose();
-        _systems.Clear();
-        // The state and the output of a round would only weigh on the next one.
-        foreach (var directory in Directory.Exists(_options.Work) ? Directory.GetDirectories(_options.Work, "*-state") : [])
-            Directory.Delete(directory, recursive: true);
-    }
-
-    // Round 0 is not reported, but must be whole as well.
-    private JsonNode Measure(MeasuredSystem system, int writers, int lines, int size, int round)
-    {
-        var expected = Path.Combine(_options.Work, "expected.json");
-        if (system.Output is not null)
-            File.Delete(system.Output);
-        var before = Cpu(system);
-        var ended = ProcessFigures.EndedChildren();
-        var written = _load.Write(system.Directory, writers, lines, size, expected);
-        var exit = Stopwatch.GetTimestamp();
-        var total = written["total"]!;
-        var cpu = new JsonObject { ["writers"] = ProcessFigures.EndedChildren() - ended };
-        var run = new JsonObject
+        for (var round = 1; round <= _rounds; round++)
         {
-            ["system"] = system.Name, ["writers"] = writers, ["bytes"] = size, ["round"] = round, ["lines"] = (double)total["lines"]!,
-            ["write"] = written, ["cpu_us"] = cpu,
-        };
-        if (system.Output is not null)
-        {
-            Await(system.Output, (long)total["bytes"]!);
-            run["end_to_end_seconds"] = (double)total["seconds"]! + Stopwatch.GetElapsedTime(exit).TotalSeconds;
+            // New processes find code that is not compiled yet; in the first round finding out the number of lines does that.
+            if (round > 1)
+                Warm();
+            foreach (var shape in from mode in Modes from writers in Writers from size in Sizes select new Shape(writers, size, mode))
+            {
+                _session.Say($"round {round} of {_rounds}: {shape}");
+                foreach (var contender in _contenders)
+                {
+                    if (!_lines.TryGetValue((contender.Name, shape), out var lines))
+                        _lines[(contender.Name, shape)] = lines = _measurement.Calibrate(contender, shape, _seconds);
+                    _measurement.Take(contender, shape, lines, round);
+                }
+            }
+
+            if (round == _rounds)
+            {
+                Pair(NullMount.Name, Street.Direct, _session.Quick ? 1000 : 20_000);
+                Pair(PlainDirectory.Name(_session.Work), Street.Passthrough, _session.Quick ? 1000 : 200_000);
+            }
+
+            _contenders.ForEach(static c => c.Dispose());
         }
 
-        foreach (var (role, value) in Cpu(system))
-            cpu[role] = value - before.GetValueOrDefault(role);
-        if (system.Output is not null)
-            run["check"] = _load.Check(expected, system.Output);
-        foreach (var file in Directory.GetFiles(system.Directory))
-            File.Delete(file);
-        _report.Add(Keep("run", run));
-        return run;
+        _session.Finish("Hikyaku beside a plain directory, a null FUSE daemon, rsyslog and syslog-ng", $"{_rounds} rounds, about {_seconds} s of each system's work per run.",
+            ComparisonReport.Text([.. _session.Records]));
+        return _measurement.IsWhole;
+    }
+
+    private void Warm()
+    {
+        foreach (var (contender, mode) in from contender in _contenders from mode in Modes where contender.IsOurs select (contender, mode))
+        {
+            var shape = new Shape(4, 128, mode);
+            _measurement.Take(contender, shape, shape.Limit(_lines[(contender.Name, shape)] / 4.0), round: 0);
+        }
     }
 
     // A B, B A, A B ...: so neither is always the one that finds the caches of the other.
-    private void Pair(int round)
+    private void Pair(string floor, string system, int lines)
     {
-        var floor = _systems.Find(static s => s is NullMount);
-        var street = _systems.Find(static s => s is Street)!;
-        if (floor is null)
+        if (_contenders.Find(c => c.Name == floor) is not { } first || _contenders.Find(c => c.Name == system) is not { } second)
             return;
-        for (var pair = 0; pair < _options.Pairs; pair++)
+        _session.Say($"write(2) in pairs: {floor}, {system}");
+        for (var pair = 1; pair <= _pairs; pair++)
         {
-            double Window(MeasuredSystem system) => (double)Measure(system, 1, _options.PairLines, 128, -round)["write"]!["total"]!["p50_ns"]!;
-            var (first, second) = pair % 2 == 0 ? (Window(floor), Window(street)) : (0, 0);
+            double Window(Contender contender) => (double)_measurement.Take(contender, new Shape(1, 128), lines, round: 0)["p50_us"]!;
+            var (a, b) = pair % 2 == 0 ? (Window(first), Window(second)) : (0, 0);
             if (pair % 2 != 0)
-                (second, first) = (Window(street), Window(floor));
-            _report.Pair(first, second);
+                (b, a) = (Window(second), Window(first));
+            _session.Keep("pair", new() { ["round"] = pair, ["floor"] = floor, ["system"] = system, ["lines"] = lines, ["floor_us"] = a, ["system_us"] = b, ["ratio"] = b / a });
         }
-    }
-
-    private void Await(string output, long bytes)
-    {
-        var last = -1L;
-        var since = Stopwatch.GetTimestamp();
-        while (true)
-        {
-            _cancel.ThrowIfCancellationRequested();
-            var file = new FileInfo(output);
-            var length = file.Exists ? file.Length : 0;
-            if (length >= bytes)
-                return;
-            if (length != last)
-                (last, since) = (length, Stopwatch.GetTimestamp());
-            else if (Stopwatch.GetElapsedTime(since) > StallTime)
-                return; // the check will say what is missing
-            Thread.Sleep(1);
-        }
-    }
-
-    private static Dictionary<string, double> Cpu(MeasuredSystem system)
-    {
-        var cpu = new Dictionary<string, double>(StringComparer.Ordinal);
-        foreach (var (role, pid) in system.Processes)
-            cpu[role] = cpu.GetValueOrDefault(role) + ProcessFigures.Of(pid).Cpu;
-        return cpu;
-    }
-
-    private void Memory(bool idle)
-    {
-        foreach (var (role, pid) in _systems.SelectMany(static s => s.Processes))
-        {
-            var figures = ProcessFigures.Of(pid);
-            _report.Memory(role, idle, figures);
-            Keep("memory", new JsonObject { ["role"] = role, ["idle"] = idle, ["rss_kib"] = figures.Resident, ["own_kib"] = figures.Own, ["peak_kib"] = figures.Peak, ["cpu_us"] = figures.Cpu });
-        }
-    }
-
-    private JsonNode Keep(string kind, JsonNode figures)
-    {
-        _raw.Add(new JsonObject { ["kind"] = kind, ["figures"] = figures });
-        return figures;
-    }
-
-    private void Say(string text)
-    {
-        _cancel.ThrowIfCancellationRequested();
-        Console.Error.WriteLine(text);
     }
 }

@@ -8,32 +8,48 @@ namespace Hikyaku.Benchmarks.Comparison;
 internal sealed class LoadProgram(string program, CancellationToken cancel)
 {
     /// <summary>Writes lines into a directory; the result is as load prints it. The figures also go to <paramref name="file"/>, for <see cref="Check"/>.</summary>
-    public JsonNode Write(string directory, int writers, int lines, int bytes, string file) =>
-        Run("write", "--dir", directory, "--writers", Text(writers), "--lines", Text(lines / writers), "--bytes", Text(bytes), "--out", file).Result;
+    public JsonNode Write(string directory, Shape shape, int lines, string file) =>
+        Run(static _ => { }, ["write", "--dir", directory, "--lines", Text(lines / shape.Writers), "--out", file, .. Options(shape)]).Result;
 
-    /// <summary>Writes at a rate, lines a second and writer, for so many seconds; something else is done meanwhile, with the process that a signal makes open its files anew.</summary>
-    public JsonNode Write(string directory, int writers, int rate, int seconds, int bytes, string file, Action<int> meanwhile) =>
-        Run(meanwhile, "write", "--dir", directory, "--writers", Text(writers), "--rate", Text(rate), "--seconds", Text(seconds), "--bytes", Text(bytes), "--out", file).Result;
+    /// <summary>Writes at a rate, lines a second and writer, for so many seconds; something else is done meanwhile, with the process that a signal ends or makes open its files anew.</summary>
+    public JsonNode Write(string directory, Shape shape, int rate, int seconds, string file, Action<int> meanwhile) =>
+        Run(meanwhile, ["write", "--dir", directory, "--rate", Text(rate), "--seconds", Text(seconds), "--out", file, .. Options(shape)]).Result;
 
     /// <summary>Compares what arrived, in one file or in several of which the older come first, with what was written.</summary>
-    public JsonNode Check(string file, params IEnumerable<string> outputs) => Run(["check", "--expect", file, .. outputs.SelectMany(static o => new[] { "--file", o })]).Result;
+    public JsonNode Check(string file, params IEnumerable<string> outputs) => Run(static _ => { }, ["check", "--expect", file, .. outputs.SelectMany(static o => new[] { "--file", o })]).Result;
 
-    /// <summary>Single lines on an idle system, from before write(2) until visible in <paramref name="output"/>.</summary>
+    /// <summary>A judge to whom lines are fed as they come, before it is known how many they will be.</summary>
+    public Process CheckAsTheyCome(string file, Shape shape) =>
+        Start(["check", "--expect", file, "--file", "-", .. Options(shape)], feed: true);
+
+    /// <summary>Single lines, from before write(2) until visible in <paramref name="output"/>.</summary>
     public JsonNode Latency(string directory, string output, int count)
     {
-        var (result, good) = Run("latency", "--dir", directory, "--out", output, "--count", Text(count));
+        var (result, good) = Run(static _ => { }, ["latency", "--dir", directory, "--out", output, "--count", Text(count)]);
         return good ? result : throw new ComparisonException("a line did not arrive");
     }
 
-    private (JsonNode Result, bool Good) Run(params string[] arguments) => Run(static _ => { }, arguments);
+    private static string[] Options(Shape shape) => ["--writers", Text(shape.Writers), "--bytes", Text(shape.Bytes), "--mode", shape.Mode, "--files", Text(shape.Files)];
 
-    private (JsonNode Result, bool Good) Run(Action<int> meanwhile, params string[] arguments)
+    private Process Start(string[] arguments, bool feed = false) =>
+        Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = feed })!;
+
+    private (JsonNode Result, bool Good) Run(Action<int> meanwhile, string[] arguments)
     {
         cancel.ThrowIfCancellationRequested();
-        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var process = Start(arguments);
         using var ending = cancel.Register(static p => ((Process)p!).Kill(entireProcessTree: true), process);
         var errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
-        meanwhile(process.Id);
+        try
+        {
+            meanwhile(process.Id);
+        }
+        catch
+        {
+            process.Kill(entireProcessTree: true);
+            throw;
+        }
+
         var text = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         cancel.ThrowIfCancellationRequested();

@@ -16,7 +16,6 @@ internal enum RotationMethod
 internal sealed class Rotation(RotationMethod method, string directory)
 {
     public const string Pattern = "*.log";
-    private const int SigHup = 1;
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(0.5);
 
     private int _times;
@@ -43,7 +42,8 @@ internal sealed class Rotation(RotationMethod method, string directory)
     public IEnumerable<string> Files() =>
         Directory.GetFiles(directory, Pattern + "*").OrderBy(static f => f.EndsWith(".log", StringComparison.Ordinal)).ThenBy(static f => f.Length).ThenBy(static f => f, StringComparer.Ordinal);
 
-    private void Once(int writers)
+    /// <summary>Rotates now.</summary>
+    public void Once(int writers)
     {
         _times++;
         foreach (var file in Directory.GetFiles(directory, Pattern))
@@ -64,6 +64,6 @@ internal sealed class Rotation(RotationMethod method, string directory)
         }
 
         if (method != RotationMethod.CopyTruncate)
-            ChildProgram.Signal(writers, SigHup);
+            ChildProgram.Signal(writers, ChildProgram.SigHup);
     }
 }

@@ -3,24 +3,27 @@ namespace Hikyaku.Benchmarks.Comparison;
 /// <summary>rsyslog: imfile to a second rsyslog. By default over TCP; tuned over RELP, with acknowledgements and a queue that may go to disk.</summary>
 internal static class Rsyslog
 {
-    public static IEnumerable<(string Name, Func<string, MeasuredSystem> Open)> Variants(string unpacked, Action<string> say)
+    /// <summary>The variant that is best at carrying files that are not rotated.</summary>
+    public const string Tuned = "rsyslog, tuned";
+
+    public static IReadOnlyList<(string Name, Func<string, MeasuredSystem> Open)> Variants(Session session)
     {
-        if (PeerProgram.Find("rsyslogd", unpacked, ["rsyslog", "rsyslog-relp"], say) is not { } program)
+        if (PeerProgram.Find("rsyslogd", session, "rsyslog", "rsyslog-relp") is not { } program)
             return [];
         var modules = program.Library("MACHINE/rsyslog");
         ChildProgram Start(string own) => program.Start(own + "/said", "-n", "-M", modules, "-i", own + "/pid", "-f", own + "/conf");
         (string Name, Func<string, MeasuredSystem> Open) Variant(string name, Func<TailerPlaces, string> sender, Func<TailerPlaces, string> receiver) =>
-            (name, work => new TailerStreet(name, work, Start, sender, receiver));
+            (name, work => new TailerStreet(work, Start, sender, receiver));
 
         var variants = new List<(string, Func<string, MeasuredSystem>)> { Variant("rsyslog", PlainSender, PlainReceiver) };
         if (File.Exists(Path.Combine(modules, "omrelp.so")))
         {
-            variants.Add(Variant("rsyslog, tuned", p => TunedSender(p, Rotation.Pattern), TunedReceiver));
-            variants.Add(Variant("rsyslog, tuned, rotated names too", p => TunedSender(p, Rotation.Pattern + "*"), TunedReceiver));
+            variants.Add(Variant(Tuned, p => TunedSender(p, Rotation.Pattern), TunedReceiver));
+            variants.Add(Variant(Tuned + ", rotated names too", p => TunedSender(p, Rotation.Pattern + "*"), TunedReceiver));
         }
         else
         {
-            say("rsyslog is not measured tuned: the package rsyslog-relp is missing");
+            session.Remark("rsyslog is not measured tuned: the package rsyslog-relp is missing");
         }
 
         return variants;

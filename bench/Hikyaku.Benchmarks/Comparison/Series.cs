@@ -3,22 +3,26 @@ using System.Globalization;
 namespace Hikyaku.Benchmarks.Comparison;
 
 /// <summary>The same figure from several rounds.</summary>
-internal sealed class Series
+internal sealed class Series(params IEnumerable<double> values)
 {
-    private readonly List<double> _values = [];
+    private readonly List<double> _values = [.. values];
 
-    public void Add(double value) => _values.Add(value);
+    public int Count => _values.Count;
 
     public double Sum => _values.Sum();
 
-    public double Median
-    {
-        get
-        {
-            var sorted = _values.Order().ToArray();
-            return sorted.Length == 0 ? double.NaN : (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
-        }
-    }
+    public double Least => _values.Min();
+
+    public double Most => _values.Max();
+
+    public double Median => _values.Median(static v => v);
+
+    public void Add(double value) => _values.Add(value);
+
+    /// <summary>Round by round.</summary>
+    public Series With(Series other, Func<double, double, double> combine) => new(_values.Zip(other._values, combine));
+
+    public Series Times(double factor) => new(_values.Select(v => v * factor));
 
     /// <summary>Median, and in brackets the least and the most.</summary>
     public string Show(string format)
@@ -27,8 +31,18 @@ internal sealed class Series
         return _values.Count switch
         {
             0 => "-",
-            _ when Text(_values.Min()) == Text(_values.Max()) => Text(_values[0]),
-            _ => $"{Text(Median)} ({Text(_values.Min())}-{Text(_values.Max())})",
+            _ when Text(Least) == Text(Most) => Text(_values[0]),
+            _ => $"{Text(Median)} ({Text(Least)}-{Text(Most)})",
         };
+    }
+}
+
+internal static class Middle
+{
+    /// <summary>Not a number if there is nothing.</summary>
+    public static double Median<T>(this IEnumerable<T> all, Func<T, double> value)
+    {
+        var sorted = all.Select(value).Order().ToArray();
+        return sorted.Length == 0 ? double.NaN : (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 }

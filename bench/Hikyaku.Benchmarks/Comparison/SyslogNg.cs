@@ -3,21 +3,24 @@ namespace Hikyaku.Benchmarks.Comparison;
 /// <summary>syslog-ng: wildcard-file to a second syslog-ng over TCP. Tuned: looks ten times a second, with flow control and a reliable buffer on disk.</summary>
 internal static class SyslogNg
 {
-    public static IEnumerable<(string Name, Func<string, MeasuredSystem> Open)> Variants(string unpacked, Action<string> say)
+    /// <summary>The variant that is best at carrying files that are not rotated.</summary>
+    public const string Tuned = "syslog-ng, tuned";
+
+    public static IReadOnlyList<(string Name, Func<string, MeasuredSystem> Open)> Variants(Session session)
     {
-        if (PeerProgram.Find("syslog-ng", unpacked, ["syslog-ng-core"], say) is not { } program)
+        if (PeerProgram.Find("syslog-ng", session, "syslog-ng-core") is not { } program)
             return [];
         // Modules and configuration carry the version: 3.38
         var modules = Directory.GetDirectories(program.Library("syslog-ng")).First(static d => char.IsAsciiDigit(Path.GetFileName(d)[0]));
         ChildProgram Start(string own) => program.Start(own + "/said", "-F", "--no-caps", "--module-path", modules, "-f", own + "/conf", "-R", own + "/persist", "-p", own + "/pid", "-c", own + "/control");
         (string Name, Func<string, MeasuredSystem> Open) Variant(string name, Func<TailerPlaces, string> sender) =>
-            (name, work => new TailerStreet(name, work, Start, p => Version() + sender(p), p => Version() + Receiver(p)));
+            (name, work => new TailerStreet(work, Start, p => Version() + sender(p), p => Version() + Receiver(p)));
         string Version() => $"@version: {Path.GetFileName(modules)}\n";
         return
         [
             Variant("syslog-ng", PlainSender),
-            Variant("syslog-ng, tuned", static p => TunedSender(p, Rotation.Pattern)),
-            Variant("syslog-ng, tuned, rotated names too", static p => TunedSender(p, Rotation.Pattern + "*")),
+            Variant(Tuned, static p => TunedSender(p, Rotation.Pattern)),
+            Variant(Tuned + ", rotated names too", static p => TunedSender(p, Rotation.Pattern + "*")),
         ];
     }
 
