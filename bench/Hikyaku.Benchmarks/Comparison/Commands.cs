@@ -8,7 +8,7 @@ internal static class Commands
     private const string ExitCodes = """
             --out DIR    where the table and the raw figures go (default .build/compare/NAME-TIME); everything runs in DIR/work
             --peers DIR  where packages of rsyslog and syslog-ng are unpacked that are not installed (default .build/compare/peers)
-            --quick      a little of everything: shows in seconds that it works, not how fast it is; fetches nothing
+            --quick      a little of everything: shows in seconds that it works, not how fast it is; rsyslog and syslog-ng only with --peers
         Exit codes: 0 every line arrived through Hikyaku, once and in order; 1 one did not, or memory was not flat; 2 wrong usage;
         3 something could not be started; 130 interrupted. What the others lose is in the table.
         """;

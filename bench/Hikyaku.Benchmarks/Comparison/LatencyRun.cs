@@ -4,14 +4,15 @@ using System.Text.Json.Nodes;
 namespace Hikyaku.Benchmarks.Comparison;
 
 /// <summary>Single lines from before write(2) until they are visible in the collector's file, with nothing else going on and beside other lines.</summary>
-internal sealed class LatencyRun(Session session, int rounds, int count)
+internal sealed class LatencyRun(Session session, int rounds, int count, int look)
 {
     public const string Usage = """
-        bench/compare/latency [--rounds N] [--count N] [--quick] [--out DIR] [--peers DIR]
+        bench/compare/latency [--rounds N] [--count N] [--look N] [--quick] [--out DIR] [--peers DIR]
         One line at a time, 20 ms apart: the time from before write(2) until it can be read from the collector's file, idle and beside
         1,000 and 50,000 lines a second of four writers; rsyslog and syslog-ng idle. Some 5 minutes.
             --rounds N   rounds of all systems in turn (default 3)
             --count N    lines of each round (default 200)
+            --look N     us between two looks at the file (default: none, which keeps one CPU busy)
 
         """;
 
@@ -25,8 +26,9 @@ internal sealed class LatencyRun(Session session, int rounds, int count)
     {
         var quick = arguments.Flag("--quick");
         var (rounds, count) = (arguments.Number("--rounds") ?? (quick ? 1 : 3), arguments.Number("--count") ?? (quick ? 10 : 200));
+        var look = arguments.Number("--look") ?? 0;
         using var session = new Session("latency", arguments, quick, cancel);
-        return new LatencyRun(session, rounds, count).Run();
+        return new LatencyRun(session, rounds, count, look).Run();
     }
 
     private bool Run()
@@ -57,14 +59,14 @@ internal sealed class LatencyRun(Session session, int rounds, int count)
         Target.Table(text, from plan in new[] { Street.Direct, Street.Passthrough }
                            from limit in new[] { ("p50", "median_us", 1.0), ("p99", "p99_us", 5.0) }
                            select new Target($"{plan}, idle: {limit.Item1} ms", limit.Item3, AtMost: true, Idle(plan, limit.Item2)));
-        session.Finish("One line, from before write(2) until visible in the collector's file", $"{rounds} rounds of {count} lines.", text.ToString());
+        session.Finish("One line, from before write(2) until visible in the collector's file", $"{rounds} rounds of {count} lines, {(look > 0 ? $"looked for every {look} us" : "looked for without pause")}.", text.ToString());
         return _measurement.IsWhole;
     }
 
     private JsonObject Measure(Contender contender, MeasuredSystem system, int rate, int round)
     {
         JsonNode? latency = null;
-        void Look() => latency = session.Load.Latency(system.Directory, system.Output, count);
+        void Look() => latency = session.Load.Latency(system.Directory, system.Output, count, look);
         var figures = new JsonObject { ["system"] = contender.Name, ["rate"] = rate.ToString(CultureInfo.InvariantCulture), ["round"] = round };
         if (rate == 0)
         {
@@ -89,8 +91,7 @@ internal sealed class LatencyRun(Session session, int rounds, int count)
 
         foreach (var (name, value) in latency!.AsObject())
             figures[name] = (double)value!;
-        foreach (var file in Directory.GetFiles(system.Directory).Append(system.Output))
-            File.Delete(file);
+        Measurement.Clear(system.Ways);
         return session.Keep("latency", figures);
     }
 }

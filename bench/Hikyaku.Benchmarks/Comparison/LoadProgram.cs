@@ -22,10 +22,10 @@ internal sealed class LoadProgram(string program, CancellationToken cancel)
     public Process CheckAsTheyCome(string file, Shape shape) =>
         Start(["check", "--expect", file, "--file", "-", .. Options(shape)], feed: true);
 
-    /// <summary>Single lines, from before write(2) until visible in <paramref name="output"/>.</summary>
-    public JsonNode Latency(string directory, string output, int count)
+    /// <summary>Single lines, from before write(2) until visible in <paramref name="output"/>, which is looked at every so many microseconds.</summary>
+    public JsonNode Latency(string directory, string output, int count, int look = 0)
     {
-        var (result, good) = Run(static _ => { }, ["latency", "--dir", directory, "--out", output, "--count", Text(count)]);
+        var (result, good) = Run(static _ => { }, ["latency", "--dir", directory, "--out", output, "--count", Text(count), "--look-us", Text(look)]);
         return good ? result : throw new ComparisonException("a line did not arrive");
     }
 

@@ -113,8 +113,7 @@ internal sealed class Measurement(Session session)
     {
         var ways = system.Ways;
         var expected = ways.Select((_, i) => Path.Combine(session.Work, $"expected{i}.json")).ToArray();
-        foreach (var output in ways.SelectMany(static w => w.Outputs))
-            File.Delete(output);
+        Clear(ways);
         ProcessFigures.ForgetPeaks(system);
         using var memory = new MemoryWatch(system);
         var (before, machine, here) = (ProcessFigures.Of(system), ProcessFigures.Machine(), ProcessFigures.Here());
@@ -149,8 +148,14 @@ internal sealed class Measurement(Session session)
                 run[fault.Key] = fault.Sum();
         }
 
-        foreach (var file in ways.SelectMany(static w => Directory.EnumerateFiles(w.Directory)))
-            File.Delete(file);
+        Clear(ways);
         return run;
+    }
+
+    /// <summary>Removes what was written and what arrived.</summary>
+    public static void Clear(IEnumerable<Way> ways)
+    {
+        foreach (var file in ways.SelectMany(static w => Directory.GetFiles(w.Directory).Concat(w.Outputs)))
+            File.Delete(file);
     }
 }

@@ -15,10 +15,10 @@ internal sealed class MemoryRun(Session session, int rounds, int seconds)
         """;
 
     private const double Factor = 1.3;
-    private static readonly TimeSpan Settled = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
     private readonly Measurement _measurement = new(session);
+    private readonly TimeSpan _settled = TimeSpan.FromSeconds(session.Quick ? 0.5 : 3);
 
     /// <summary>False if a line was lost, twice, reordered or damaged.</summary>
     public static bool Run(Arguments arguments, CancellationToken cancel)
@@ -40,12 +40,12 @@ internal sealed class MemoryRun(Session session, int rounds, int seconds)
                 using var contender = Contender.Ours(session, plan);
                 agentProcesses = contender.With(system =>
                 {
-                    session.Cancel.WaitHandle.WaitOne(Settled);
+                    session.Cancel.WaitHandle.WaitOne(_settled);
                     var pids = system.Processes.ToArray();
                     var agent = pids.Where(static p => p.Role.StartsWith("agent", StringComparison.Ordinal)).ToArray();
                     Keep(plan.Name, "idle", round, Read(pids), agent.Length);
                     Keep(plan.Name, "most under full load", round, UnderLoad(contender, system, pids), agent.Length);
-                    session.Cancel.WaitHandle.WaitOne(Settled);
+                    session.Cancel.WaitHandle.WaitOne(_settled);
                     Keep(plan.Name, "after it", round, Read(pids), agent.Length);
                     return agent.Length;
                 });
@@ -58,7 +58,7 @@ internal sealed class MemoryRun(Session session, int rounds, int seconds)
             {
                 for (var i = 0; i < agentProcesses; i++)
                     empty.Add(new ChildProgram(Path.Combine(session.Tools, "empty", "empty"), Path.Combine(folder, $"{i}.txt")));
-                session.Cancel.WaitHandle.WaitOne(Settled);
+                session.Cancel.WaitHandle.WaitOne(_settled);
                 Keep("empty program", "idle", round, Read([.. empty.Select(static (p, i) => ($"agent {i}", p.Id))]), empty.Count);
             }
             finally

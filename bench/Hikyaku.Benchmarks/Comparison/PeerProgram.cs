@@ -22,7 +22,9 @@ internal sealed class PeerProgram
     /// <summary>Null, and remarks what to do, where it is missing.</summary>
     public static PeerProgram? Find(string program, Session session, params string[] packages)
     {
-        if (Root(program, session) is { } found)
+        if (session.PeersFolder is null)
+            return null;
+        if (Root(program, session.PeersFolder) is { } found)
             return new PeerProgram(found, program);
         session.Remark($"{program} is missing and left out: install {string.Join(' ', packages)}, or let apt-get download and dpkg -x put them below {session.PeersFolder} (needs the package archive of Debian)");
         return null;
@@ -31,7 +33,7 @@ internal sealed class PeerProgram
     /// <summary>Downloads and unpacks what is neither installed nor unpacked; nothing is installed. Without an archive nothing happens.</summary>
     public static void Fetch(Session session)
     {
-        if (session.Quick || (Root("rsyslogd", session) is not null && Root("syslog-ng", session) is not null))
+        if (session.Quick || session.PeersFolder is null || (Root("rsyslogd", session.PeersFolder) is not null && Root("syslog-ng", session.PeersFolder) is not null))
             return;
         session.Say($"fetching packages of rsyslog and syslog-ng into {session.PeersFolder} (they are unpacked there, not installed)");
         Directory.CreateDirectory(session.PeersFolder);
@@ -48,6 +50,6 @@ internal sealed class PeerProgram
     public ChildProgram Start(string log, params string[] arguments) =>
         new("/usr/bin/env", log, [$"LD_LIBRARY_PATH={Library("MACHINE")}:{Path.Combine(_root, "lib", Machine)}:{Library("syslog-ng")}", Path.Combine(_root, "usr/sbin", _program), .. arguments]);
 
-    private static string? Root(string program, Session session) =>
-        new[] { "/", session.PeersFolder }.FirstOrDefault(root => File.Exists(Path.Combine(root, "usr/sbin", program)));
+    private static string? Root(string program, string unpacked) =>
+        new[] { "/", unpacked }.FirstOrDefault(root => File.Exists(Path.Combine(root, "usr/sbin", program)));
 }

@@ -53,11 +53,11 @@ internal sealed class ScaleRun
     {
         var steps = new Dictionary<string, Action>(StringComparer.Ordinal)
         {
-            ["writers"] = () => Grow("writers", IsQuick ? [1, 4] : [1, 4, 16, 64], static (n, plan) => (plan, new Shape(n, 128))),
-            ["files"] = () => Grow("files", IsQuick ? [1, 100] : [1, 100, 10_000], static (n, plan) => (plan, new Shape(1, 128, Files: n))),
-            ["routes"] = () => Grow("routes", IsQuick ? [1, 2] : [1, 2, 4, 8], static (n, plan) => (plan with { Routes = n }, new Shape(8, 128))),
-            ["receivers"] = () => Grow("receivers", IsQuick ? [1, 2] : [1, 2, 4], static (n, plan) => (plan with { Receivers = n }, new Shape(4, 128))),
-            ["agents"] = () => Grow("agents", IsQuick ? [1, 2] : [1, 8], static (n, plan) => (plan with { Agents = n }, new Shape(8, 128))),
+            ["writers"] = () => Grow("writers", IsQuick ? [16] : [1, 4, 16, 64], static (n, plan) => (plan, new Shape(n, 128))),
+            ["files"] = () => Grow("files", IsQuick ? [100] : [1, 100, 10_000], static (n, plan) => (plan, new Shape(1, 128, Files: n))),
+            ["routes"] = () => Grow("routes", IsQuick ? [2] : [1, 2, 4, 8], static (n, plan) => (plan with { Routes = n }, new Shape(8, 128))),
+            ["receivers"] = () => Grow("receivers", IsQuick ? [2] : [1, 2, 4], static (n, plan) => (plan with { Receivers = n }, new Shape(4, 128))),
+            ["agents"] = () => Grow("agents", IsQuick ? [2] : [1, 8], static (n, plan) => (plan with { Agents = n }, new Shape(8, 128))),
             ["backlog"] = Backlogs,
         };
         if (_only is not null && !steps.ContainsKey(_only))
@@ -90,7 +90,7 @@ internal sealed class ScaleRun
 
     private void Backlogs()
     {
-        foreach (var (gib, capture) in from gib in IsQuick ? [0, 0.0625] : new[] { 0, 1.0, _backlog }.Distinct() from capture in _captures select (gib, capture))
+        foreach (var (gib, capture) in from gib in IsQuick ? [0.0625] : new[] { 0, 1.0, _backlog }.Distinct() from capture in _captures select (gib, capture))
         {
             var free = new DriveInfo(_session.Work).AvailableFreeSpace / GiB;
             if (free < gib * 3 + 5)

@@ -23,7 +23,8 @@ internal sealed class Session : IDisposable
         var build = Path.Combine(_root, ".build", "compare");
         (_name, Quick, Cancel) = (name, quick, cancel);
         Out = Path.GetFullPath(arguments.Text("--out") ?? Path.Combine(build, $"{name}-{DateTime.Now.ToString("yyyyMMdd-HHmmss", CultureInfo.InvariantCulture)}"));
-        PeersFolder = Path.GetFullPath(arguments.Text("--peers") ?? Path.Combine(build, "peers"));
+        var peers = arguments.Text("--peers") ?? (quick ? null : Path.Combine(build, "peers"));
+        PeersFolder = peers is null ? null : Path.GetFullPath(peers);
         arguments.End();
         Tools = Environment.GetEnvironmentVariable("HIKYAKU_TOOLS") ?? Path.Combine(build, "tools");
         // Not the script beside the sources: it would build anew whatever changes meanwhile.
@@ -43,7 +44,8 @@ internal sealed class Session : IDisposable
     /// <summary>Where everything runs; removed at the end.</summary>
     public string Work => Path.Combine(Out, "work");
 
-    public string PeersFolder { get; }
+    /// <summary>Where packages of the others are unpacked; null if the others are not to be measured.</summary>
+    public string? PeersFolder { get; }
 
     /// <summary>The directory of the C programs.</summary>
     public string Tools { get; }
