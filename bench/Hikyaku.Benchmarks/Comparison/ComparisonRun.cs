@@ -6,22 +6,20 @@ namespace Hikyaku.Benchmarks.Comparison;
 internal sealed class ComparisonRun : IDisposable
 {
     public const string Usage = """
-        bench/compare/run [--rounds N] [--seconds N] [--pairs N] [--quick] [--out DIR] [--peers DIR]
+        bench/compare/run [--rounds N] [--seconds N] [--pairs N] [--writers N] [--bytes N] [--mode M] [--quick] [--out DIR] [--peers DIR]
         The same load through a plain directory, a null FUSE daemon, Hikyaku with both kinds of capture, rsyslog and syslog-ng.
         Some 20 minutes; packages of rsyslog and syslog-ng are fetched from Debian's archive if they are missing. As root.
             --rounds N   rounds of all sizes and systems in turn (default 3)
             --seconds N  how long each run should keep its system busy; the first round finds out how many lines that is (default 2)
             --pairs N    paired windows of write(2) at 128 bytes (default 20)
+            --writers N, --bytes N, --mode line|block: only runs with so many writers, lines of this length, this kind of write
 
         """;
-
-    private static readonly int[] Sizes = [10, 128, 1024, 4096];
-    private static readonly int[] Writers = [1, 4];
-    private static readonly string[] Modes = [Shape.Line, Shape.Block];
 
     private readonly Session _session;
     private readonly Measurement _measurement;
     private readonly List<Contender> _contenders;
+    private readonly List<Shape> _shapes;
     private readonly Dictionary<(string, Shape), int> _lines = [];
     private readonly int _rounds;
     private readonly int _seconds;
@@ -31,6 +29,15 @@ internal sealed class ComparisonRun : IDisposable
     {
         var quick = arguments.Flag("--quick");
         (_rounds, _seconds, _pairs) = (arguments.Number("--rounds") ?? (quick ? 1 : 3), arguments.Number("--seconds") ?? 2, arguments.Number("--pairs") ?? (quick ? 1 : 20));
+        int[] writers = arguments.Number("--writers") is { } only ? [only] : [1, 4];
+        int[] sizes = arguments.Number("--bytes") is { } bytes ? [bytes] : [10, 128, 1024, 4096];
+        string[] modes = arguments.Text("--mode") switch
+        {
+            null => [Shape.Line, Shape.Block],
+            (Shape.Line or Shape.Block) and var one => [one],
+            var other => throw new UsageException($"--mode {other}: expected line or block"),
+        };
+        _shapes = [.. from mode in modes from number in writers from size in sizes select new Shape(number, size, mode)];
         _session = new Session("run", arguments, quick, cancel);
         _measurement = new Measurement(_session);
         _contenders = [new Contender(_session, PlainDirectory.Name(_session.Work), static work => new PlainDirectory(work), lasts: true)];
@@ -62,7 +69,7 @@ internal sealed class ComparisonRun : IDisposable
             // New processes find code that is not compiled yet; in the first round finding out the number of lines does that.
             if (round > 1)
                 Warm();
-            foreach (var shape in from mode in Modes from writers in Writers from size in Sizes select new Shape(writers, size, mode))
+            foreach (var shape in _shapes)
             {
                 _session.Say($"round {round} of {_rounds}: {shape}");
                 foreach (var contender in _contenders)
@@ -89,11 +96,8 @@ internal sealed class ComparisonRun : IDisposable
 
     private void Warm()
     {
-        foreach (var (contender, mode) in from contender in _contenders from mode in Modes where contender.IsOurs select (contender, mode))
-        {
-            var shape = new Shape(4, 128, mode);
+        foreach (var (contender, shape) in from contender in _contenders from mode in _shapes.GroupBy(static s => s.Mode) where contender.IsOurs select (contender, mode.Last()))
             _measurement.Take(contender, shape, shape.Limit(_lines[(contender.Name, shape)] / 4.0), round: 0);
-        }
     }
 
     // A B, B A, A B ...: so neither is always the one that finds the caches of the other.

@@ -113,7 +113,6 @@ internal sealed class Measurement(Session session)
     {
         var ways = system.Ways;
         var expected = ways.Select((_, i) => Path.Combine(session.Work, $"expected{i}.json")).ToArray();
-        Clear(ways);
         ProcessFigures.ForgetPeaks(system);
         using var memory = new MemoryWatch(system);
         var (before, machine, here) = (ProcessFigures.Of(system), ProcessFigures.Machine(), ProcessFigures.Here());
@@ -148,6 +147,7 @@ internal sealed class Measurement(Session session)
                 run[fault.Key] = fault.Sum();
         }
 
+        // Not before: those who follow files have the first ones open already.
         Clear(ways);
         return run;
     }
