@@ -47,7 +47,7 @@ internal sealed class Contender(Session session, string name, Func<string, Measu
     public static IEnumerable<StreetPlan> Captures(Session session)
     {
         var passthrough = new StreetPlan { Passthrough = true };
-        if (Street.Refusal(session.Work, session.Hikyaku, passthrough) is not { } refusal)
+        if (Street.Refusal(session.NewFolder(), session.Hikyaku, passthrough) is not { } refusal)
             return [new StreetPlan(), passthrough];
         session.Remark($"{Street.Passthrough} is not available: {refusal}");
         return [new StreetPlan()];

@@ -53,7 +53,7 @@ internal sealed class Street : MeasuredSystem
 
     public override bool HasDied => _agents.Exists(static a => a.Program.HasExited) || _collectors.Exists(static c => c.HasExited);
 
-    /// <summary>Why the program does not take such a plan; null if it does.</summary>
+    /// <summary>Why the program does not take such a plan, or does not do here what it says; null if it does.</summary>
     public static string? Refusal(string work, string hikyaku, StreetPlan plan)
     {
         var config = Path.Combine(work, "checked.yaml");
@@ -62,7 +62,12 @@ internal sealed class Street : MeasuredSystem
         var errors = check.StandardError.ReadToEndAsync();
         var output = check.StandardOutput.ReadToEnd();
         check.WaitForExit();
-        return check.ExitCode == 0 ? null : (errors.Result + output).Trim().Split('\n')[0].Replace(config, "the configuration", StringComparison.Ordinal);
+        if (check.ExitCode != 0)
+            return (errors.Result + output).Trim().Split('\n')[0].Replace(config, "the configuration", StringComparison.Ordinal);
+        // Without the kernel's help files are captured directly, and the agent says so when it meets the first one.
+        using var street = new Street(work, hikyaku, plan with { CollectorsLater = true });
+        File.WriteAllText(Path.Combine(street.Directory, "first.log"), "a line\n");
+        return Array.Find(street._agents[0].Program.Said().Split('\n'), static line => line.Contains("captured as all others", StringComparison.Ordinal));
     }
 
     /// <summary>For plans whose collectors come later.</summary>
