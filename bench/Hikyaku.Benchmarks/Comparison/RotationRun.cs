@@ -21,7 +21,7 @@ internal sealed class RotationRun(Session session, int seconds, int rate, int ro
 
     // Nothing new for so long: nothing will come any more. The others look at directories every second, some every ten.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(12);
-    private static readonly TimeSpan PatienceWhenComplete = TimeSpan.FromSeconds(2);
+    private readonly TimeSpan _patienceWhenComplete = TimeSpan.FromSeconds(session.Quick ? 0.3 : 2);
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     /// <summary>False if a line was lost, twice, reordered or damaged by Hikyaku.</summary>
@@ -104,7 +104,7 @@ internal sealed class RotationRun(Session session, int seconds, int rate, int ro
             var length = Measurement.Length(output);
             if (length != last)
                 (last, since) = (length, last < 0 ? start : Stopwatch.GetTimestamp());
-            if (Stopwatch.GetElapsedTime(since) > (length == bytes ? PatienceWhenComplete : Patience) || Stopwatch.GetElapsedTime(start) > Limit)
+            if (Stopwatch.GetElapsedTime(since) > (length == bytes ? _patienceWhenComplete : Patience) || Stopwatch.GetElapsedTime(start) > Limit)
                 return Stopwatch.GetElapsedTime(start, since).TotalSeconds;
             if (session.Cancel.WaitHandle.WaitOne(2))
                 session.Cancel.ThrowIfCancellationRequested();
