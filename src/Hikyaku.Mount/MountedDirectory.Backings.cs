@@ -66,7 +66,7 @@ internal sealed unsafe partial class MountedDirectory
         foreach (var handle in handles)
         {
             if (goesOn && handle.State->Use == HandleUse.Open && handle.State->Backing != 0 && _backings.Find(handle.State->Backing) is { } backing)
-                backing.Members++;
+                Count(backing, handle);
         }
         foreach (var (_, backing) in _backings.All)
             Settle(backing, goesOn);
@@ -93,7 +93,7 @@ internal sealed unsafe partial class MountedDirectory
             _ = Libc.Close(fd);
         state->Session = 0;
         if (backing.Members == 0)
-            TryEndSession(backing);
+            Unregister(backing);
     }
 
     // A kill came into the midst of a cut. The kernel sends it again, and it is done again.

@@ -26,7 +26,11 @@ internal sealed unsafe partial class MountedDirectory
             if (error < 0)
                 return error;
         }
-        var flags = ReplyTo(handle!, request, out var backingId);
+        if (Pass(handle!, request, out var flags, out var backingId) is var refused and < 0)
+        {
+            Release(handle!);
+            return refused;
+        }
         return reply.Open(handle!.KernelHandle, flags, backingId);
     }
 
@@ -70,7 +74,11 @@ internal sealed unsafe partial class MountedDirectory
             _ = Libc.Close(fd);
         else if (Take(request, slot, args.Flags, fd, out handle) is var error and < 0)
             return End(error);
-        var flags = ReplyTo(handle!, request, out var backingId);
+        if (Pass(handle!, request, out var flags, out var backingId) is var refused and < 0)
+        {
+            Release(handle!);
+            return End(refused);
+        }
         Unsafe.WriteUnaligned(
             ref reply.Payload[Unsafe.SizeOf<EntryOut>()], new OpenOut { Handle = handle!.KernelHandle, OpenFlags = flags, BackingId = backingId });
         return End(Unsafe.SizeOf<EntryOut>() + Unsafe.SizeOf<OpenOut>(), reply);

@@ -57,49 +57,61 @@ internal sealed unsafe partial class MountedDirectory
             _follower?.Ring();
     }
 
-    // How this open is answered. A file that is passed through is so for all who open it, until the last of them has closed it.
-    private OpenReplyFlags ReplyTo(OpenHandle handle, in FuseRequest request, out int backingId)
+    // How an open is answered, or an error. A file that is passed through is so for all who open it, until the last of them has closed it.
+    private int Pass(OpenHandle handle, in FuseRequest request, out OpenReplyFlags flags, out int backingId)
     {
-        backingId = 0;
+        (flags, backingId) = (OpenReply, 0);
         if (_passesThrough is null && _backings.IsEmpty)
-            return OpenReply;
+            return 0;
         var backing = handle.State->Backing != 0 ? _backings.Find(handle.State->Backing) : _backings.Of(handle.Node);
         var isPassed = backing is not null && (backing.State->KernelId != 0 || backing.State->Session != 0);
-        if ((!isPassed && !MayPass(handle)) || !TryBegin(handle, request, ref backing))
+        if ((!isPassed && !MayPass(handle)) || !TryRegister(handle, ref backing))
         {
-            if (backing is { Members: 0, Source: not null })
+            // Else what is written through this handle would be carried twice.
+            if (backing is { Writers: 0, Source: not null })
                 TryEndSession(backing);
             // What was written past us the node does not know.
             if (!IsAhead(handle.Node) && Underneath.Stat(handle.Descriptor, out var file) == 0)
                 (handle.Node->Size, handle.Node->Modified) = ((long)file.Size, file.Modify.UnixNanoseconds);
-            return OpenReply;
+            return 0;
         }
+        if (handle.Writable && backing!.State->Session == 0 && BeginSession(backing, handle, request.Uid) is var error and < 0)
+            return error;
         if (handle.State->Backing == 0)
         {
             handle.State->Backing = backing!.Number;
-            backing.Members++;
+            Count(backing, handle);
         }
         backingId = backing!.State->KernelId;
-        return _keeps || handle.Writable ? PassedReply : PassedReply | OpenReplyFlags.DirectIO;
+        flags = _keeps || handle.Writable ? PassedReply : PassedReply | OpenReplyFlags.DirectIO;
+        return 0;
+    }
+
+    private static void Count(Backing backing, OpenHandle handle)
+    {
+        backing.Members++;
+        if (handle.Writable)
+            backing.Writers++;
     }
 
     private bool MayPass(OpenHandle handle)
     {
         // Set-id bits are dropped by writes that come to us; those that do not would leave them.
-        if (!_canPass || !handle.Writable || !_passesThrough!(handle.Source.Path) || (handle.Node->Mode & SetIds) != 0)
+        if (!_canPass || !_passesThrough!(handle.Source.Path) || (handle.Node->Mode & SetIds) != 0)
             return false;
+        // Who has it open otherwise may have mapped it, and the kernel does not mix that.
         foreach (var other in _handles.Of(handle.NodeIndex)!)
         {
-            if (other != handle && other.Writable && other.State->Backing == 0)
+            if (other != handle && other.State->Backing == 0)
                 return false;
         }
         return true;
     }
 
-    // True with the file known to the kernel and a session begun, if they were not.
-    private bool TryBegin(OpenHandle handle, in FuseRequest request, ref Backing? backing)
+    // True with the file known to the kernel.
+    private bool TryRegister(OpenHandle handle, ref Backing? backing)
     {
-        if (backing is not null && backing.State->KernelId != 0 && backing.State->Session != 0)
+        if (backing is not null && backing.State->KernelId != 0)
             return true;
         var node = handle.Node;
         if (_keeps && IsAhead(node))
@@ -108,32 +120,40 @@ internal sealed unsafe partial class MountedDirectory
             if (IsAhead(node))
                 return false;
         }
-        var fd = _underneath.Open(handle.NodeIndex, 0);
-        if (fd < 0)
+        if (Underneath.Stat(handle.Descriptor, out var file) < 0 || (backing ??= Link(handle, file)) is not { } linked)
             return false;
-        if (fd >= _descriptorsForPrograms || Underneath.Stat(fd, out var file) < 0
-            || (backing ??= Link(handle, file)) is not { } linked || !TryRegister(linked, fd))
+        var id = _openBacking(handle.Descriptor);
+        if (id > 0)
         {
-            _ = Libc.Close(fd);
-            if (backing is { IsCutting: false } && backing.State->Session == 0 && backing.State->KernelId == 0 && backing.State->Last == 0)
-                Release(backing);
-            return false;
-        }
-        if (backing!.State->Session != 0)
-        {
-            _ = Libc.Close(fd);
+            linked.State->KernelId = id;
+            // Its size and times are those underneath from now on.
+            if (!_keeps)
+                node->LastSequence = 0;
             return true;
         }
-        BeginSession(backing, handle, request.Uid, fd, (long)file.Size);
-        // Its size and times are those underneath from now on.
-        if (!_keeps)
-            node->LastSequence = 0;
-        return true;
+        _canPass = id != -Errno.EPERM;
+        NotPassed(id == -Errno.EPERM
+            ? "this process may not pass files through to the disk (CAP_SYS_ADMIN is missing)"
+            : $"the kernel does not pass this file system's files through ({Errno.Text(-id)})");
+        // Written by nobody, or by programs of a mount that is gone.
+        TryEndSession(linked);
+        if (linked.State->Last == 0)
+            Release(linked);
+        return false;
     }
 
-    private void BeginSession(Backing backing, OpenHandle handle, uint uid, int fd, long size)
+    private int BeginSession(Backing backing, OpenHandle handle, uint uid)
     {
+        var fd = _underneath.Open(handle.NodeIndex, 0);
+        if (fd >= _descriptorsForPrograms)
+        {
+            _ = Libc.Close(fd);
+            fd = -Errno.ENFILE;
+        }
+        if (fd < 0)
+            return fd;
         var state = backing.State;
+        var size = Libc.LSeek(fd, 0, Libc.SEEK_END);
         if (!backing.IsCutting)
         {
             // What stands there already is not carried.
@@ -149,6 +169,7 @@ internal sealed unsafe partial class MountedDirectory
         handle.Source.Path.CopyTo(new Span<byte>(state->Path, HandleSlot.PathMax));
         Volatile.Write(ref state->Session, _state.Header->NextHandle++);
         Attend(backing, handle.Source, fd);
+        return 0;
     }
 
     // Keeps the file reachable, whatever becomes of its names.
@@ -168,23 +189,6 @@ internal sealed unsafe partial class MountedDirectory
         _backings.Free(backing);
         NotPassed($"no second name can be made for a file in the directory underneath ({Errno.Text(-error)})");
         return null;
-    }
-
-    private bool TryRegister(Backing backing, int fd)
-    {
-        if (backing.State->KernelId != 0)
-            return true;
-        var id = _openBacking(fd);
-        if (id > 0)
-        {
-            backing.State->KernelId = id;
-            return true;
-        }
-        _canPass = id != -Errno.EPERM;
-        NotPassed(id == -Errno.EPERM
-            ? "this process may not pass files through to the disk (CAP_SYS_ADMIN is missing)"
-            : $"the kernel does not pass this file system's files through ({Errno.Text(-id)})");
-        return false;
     }
 
     private void NotPassed(string reason)
@@ -207,16 +211,27 @@ internal sealed unsafe partial class MountedDirectory
     {
         if (_backings.Find(handle.State->Backing) is not { } backing)
             return;
-        if (--backing.Members <= 0 && !TryEndSession(backing))
+        backing.Members--;
+        if (handle.Writable)
+            backing.Writers--;
+        if (backing is { Writers: <= 0, IsOrphan: false } && !TryEndSession(backing))
             _follower!.Heat(backing);
+        else if (backing.Members <= 0)
+            Unregister(backing);
     }
 
     private Look LookAt(Backing backing)
     {
         if (backing.Descriptor < 0)
             return Look.Done;
-        if (backing.Members <= 0 && !backing.IsOrphan)
-            return TryEndSession(backing) ? Look.Done : Look.Stuck;
+        if (backing.Writers <= 0 && !backing.IsOrphan)
+        {
+            if (!TryEndSession(backing))
+                return Look.Stuck;
+            if (backing.Members <= 0)
+                Unregister(backing);
+            return Look.Done;
+        }
         return Extend(backing);
     }
 
@@ -237,18 +252,36 @@ internal sealed unsafe partial class MountedDirectory
             _counters.ShrunkCount++;
             return Look.Growth;
         }
-        var grown = size - state->Extended;
-        while (state->Extended < size && TryAppendExtent(backing, Math.Min(size, state->Extended + ExtentBytesMax)))
+        // Small holes are zeros as the file has them; a large one may be larger than any disk.
+        var (end, done) = (size - state->Extended > ExtentBytesMax ? state->Extended : size, 0L);
+        while (state->Extended < size)
         {
+            if (state->Extended == end && (end = EndOfData(backing, size)) == state->Extended)
+                break;
+            var from = state->Extended;
+            if (!TryAppendExtent(backing, Math.Min(end, from + ExtentBytesMax)))
+                break;
+            done += state->Extended - from;
         }
         Announce(_appended);
-        var done = grown - (size - state->Extended);
         _counters.PassedBytesCount += done;
         _counters.BytesCount += done;
         backing.Source!.Counters.BytesCount += done;
         _counters.WaitingCount += size - state->Extended - backing.Waiting;
         backing.Waiting = size - state->Extended;
         return backing.Waiting == 0 ? Look.Growth : Look.Stuck;
+    }
+
+    // Skips the hole that begins where nothing is noticed yet, if one does.
+    private static long EndOfData(Backing backing, long size)
+    {
+        var state = backing.State;
+        var data = Libc.LSeek(backing.Descriptor, state->Extended, Libc.SEEK_DATA);
+        if (data < 0)
+            data = Libc.Error == Errno.ENXIO ? size : state->Extended;
+        Volatile.Write(ref state->Extended, Math.Min(data, size));
+        var hole = Libc.LSeek(backing.Descriptor, state->Extended, Libc.SEEK_HOLE);
+        return hole > state->Extended ? Math.Min(hole, size) : size;
     }
 
     private bool TryAppendExtent(Backing backing, long to)
@@ -308,11 +341,6 @@ internal sealed unsafe partial class MountedDirectory
                 (_nodes[slot]->Size, _nodes[slot]->Modified) = ((long)file.Size, file.Modify.UnixNanoseconds);
             Volatile.Write(ref state->Session, 0);
         }
-        if (state->KernelId != 0)
-        {
-            _device.CloseBacking(state->KernelId);
-            state->KernelId = 0;
-        }
         if (backing.Descriptor >= 0)
         {
             _follower?.Forget(backing);
@@ -323,6 +351,16 @@ internal sealed unsafe partial class MountedDirectory
         }
         (backing.Source, backing.IsOrphan) = (null, false);
         return true;
+    }
+
+    // Nobody has it open any more.
+    private void Unregister(Backing backing)
+    {
+        if (backing.State->KernelId != 0)
+            _device.CloseBacking(backing.State->KernelId);
+        backing.State->KernelId = 0;
+        if (backing.State->Last == 0 && backing.State->Session == 0)
+            Release(backing);
     }
 
     private bool TryAppendClose(Backing backing)
@@ -359,7 +397,6 @@ internal sealed unsafe partial class MountedDirectory
             if (backing.Source is null)
                 continue;
             Extend(backing);
-            backing.Members = 0;
             stuck += isAborted || backing.IsOrphan || TryEndSession(backing) ? 0 : 1;
         }
         if (stuck > 0)
@@ -373,7 +410,7 @@ internal sealed unsafe partial class MountedDirectory
         {
             if (_delivery.IsOver(backing))
                 Release(backing);
-            else if (backing is { Members: 0, Source: not null, IsOrphan: false })
+            else if (backing is { Writers: 0, Source: not null, IsOrphan: false })
                 _follower!.Heat(backing);
         }
     }

@@ -15,12 +15,16 @@ public sealed class RotationTests(ITestOutputHelper output)
     private const int Rotations = 10;
     private const int WritersOfAKind = 2;
     private const int LinesPerSecondAndWriter = 12_500;
+    private const string Direct = "";
+    private const string Passed = "passthrough: '*.log'";
 
-    [MountFact]
-    public void Renamed_files_lose_nothing_and_hold_every_line_together()
+    [MountTheory]
+    [InlineData(Direct)]
+    [InlineData(Passed)]
+    public void Renamed_files_lose_nothing_and_hold_every_line_together(string mountLines)
     {
         using var scene = new Scene();
-        var street = Open(scene);
+        var street = Open(scene, mountLines);
 
         var (told, untold) = RotateUnderLoad(street, "mv $f $f.$n && : >> $f");
 
@@ -31,11 +35,13 @@ public sealed class RotationTests(ITestOutputHelper output)
         Assert.Equal(2 * WritersOfAKind * (Rotations + 1), Directory.GetFiles(street.MountPoint, "*", SearchOption.AllDirectories).Length);
     }
 
-    [MountFact]
-    public void Renamed_and_deleted_files_lose_nothing_though_writers_have_them_open()
+    [MountTheory]
+    [InlineData(Direct)]
+    [InlineData(Passed)]
+    public void Renamed_and_deleted_files_lose_nothing_though_writers_have_them_open(string mountLines)
     {
         using var scene = new Scene();
-        var street = Open(scene);
+        var street = Open(scene, mountLines);
 
         var (told, untold) = RotateUnderLoad(street, "mv $f $f.$n && rm $f.$n && : >> $f");
 
@@ -45,11 +51,13 @@ public sealed class RotationTests(ITestOutputHelper output)
         Assert.Equal(2 * WritersOfAKind, Directory.GetFiles(street.MountPoint, "*", SearchOption.AllDirectories).Length);
     }
 
-    [MountFact]
-    public void Files_that_others_are_moved_over_lose_nothing()
+    [MountTheory]
+    [InlineData(Direct)]
+    [InlineData(Passed)]
+    public void Files_that_others_are_moved_over_lose_nothing(string mountLines)
     {
         using var scene = new Scene();
-        var street = Open(scene);
+        var street = Open(scene, mountLines);
 
         var (told, untold) = RotateUnderLoad(street, "echo $n > $f.new && mv $f.new $f");
 
@@ -59,11 +67,13 @@ public sealed class RotationTests(ITestOutputHelper output)
         Assert.All(Directory.GetFiles(Path.Join(street.MountPoint, "untold")), f => Assert.Equal($"{Rotations}\n", File.ReadAllText(f)));
     }
 
-    [MountFact]
-    public void Logrotate_that_renames_tells_and_compresses_loses_nothing()
+    [MountTheory]
+    [InlineData(Direct)]
+    [InlineData(Passed)]
+    public void Logrotate_that_renames_tells_and_compresses_loses_nothing(string mountLines)
     {
         using var scene = new Scene();
-        var street = Open(scene);
+        var street = Open(scene, mountLines);
 
         // The signal comes first and gzip at once after it, whether or not the writers are through with the file.
         var (told, untold) = Logrotate(street, "create", "compress");
@@ -73,11 +83,13 @@ public sealed class RotationTests(ITestOutputHelper output)
         street.CloseCleanly();
     }
 
-    [MountFact]
-    public void Logrotate_that_copies_and_truncates_loses_nothing_though_its_copies_do()
+    [MountTheory]
+    [InlineData(Direct)]
+    [InlineData(Passed)]
+    public void Logrotate_that_copies_and_truncates_loses_nothing_though_its_copies_do(string mountLines)
     {
         using var scene = new Scene();
-        var street = Open(scene);
+        var street = Open(scene, mountLines);
 
         var (told, untold) = Logrotate(street, "copytruncate");
 
@@ -92,7 +104,7 @@ public sealed class RotationTests(ITestOutputHelper output)
     }
 
     // One output file for each source: what arrives under another name than the one opened is seen.
-    private static Street Open(Scene scene) => new Street(scene, output: scene["in/{path}"], routeLines: "match: [ 'w?.log' ]").Open();
+    private static Street Open(Scene scene, string mountLines) => new Street(scene, mountLines, output: scene["in/{path}"], routeLines: "match: [ 'w?.log' ]").Open();
 
     private (LoadResult Told, LoadResult Untold) Logrotate(Street street, params string[] how)
     {

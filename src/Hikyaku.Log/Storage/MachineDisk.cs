@@ -21,7 +21,9 @@ internal sealed class MachineDisk : Disk
             Opening.OwnAnew => (Libc.O_RDWR | Libc.O_CREAT | Libc.O_TRUNC, 0x180u),
             _ => (Libc.O_RDWR | Libc.O_CREAT | Libc.O_APPEND | Libc.O_NOCTTY, 0x1A0u /* 0640 */),
         };
-        int fd = Libc.Open(path, flags | Libc.O_CLOEXEC, mode);
+        // That we read a program's file is no use of it; only its owner and root may read without leaving that trace.
+        int fd = how == Opening.Existing ? Libc.Open(path, flags | Libc.O_CLOEXEC | Libc.O_NOATIME, mode) : -1;
+        if (fd < 0) fd = Libc.Open(path, flags | Libc.O_CLOEXEC, mode);
         if (fd >= 0) return new MachineFile(new SafeFileHandle(fd, ownsHandle: true), path);
         return how is Opening.Existing or Opening.ExistingToChange && Libc.Error == Libc.ENOENT ? null : throw Failure(path, "cannot be opened", Libc.Error);
     }

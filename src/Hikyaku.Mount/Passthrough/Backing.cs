@@ -20,8 +20,11 @@ internal sealed unsafe class Backing(uint slot, BackingSlot* state, (ulong Devic
     /// <summary>As opened first, while a session lasts.</summary>
     public Source? Source { get; set; }
 
-    /// <summary>Handles of the kernel; with none left the session ends as soon as it can.</summary>
+    /// <summary>Handles of the kernel; with none left it no longer needs to know the file.</summary>
     public int Members { get; set; }
+
+    /// <summary>Those that can be written through; with none left the session ends as soon as it can.</summary>
+    public int Writers { get; set; }
 
     /// <summary>Programs of a mount that is no more still write to it; no handle of ours stands for them.</summary>
     public bool IsOrphan { get; set; }

@@ -85,14 +85,14 @@ internal sealed unsafe class Cutter(Delivery delivery, int directory, Action<str
         var (from, to) = (state->Delivered, state->Extended);
         int error, source, target;
         fixed (byte* name = backing.Link)
-            source = Libc.OpenAt(directory, name, Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0);
+            source = Libc.OpenAt(directory, name, Libc.O_CLOEXEC | Libc.O_NOFOLLOW | Libc.O_NOATIME, 0);
         if (source < 0)
             return Libc.Error;
         fixed (byte* unfinished = HiddenName.OfUnfinished)
         fixed (byte* saved = backing.SavedName(state->Generation))
         {
             target = Libc.OpenAt(directory, unfinished, Libc.O_RDWR | Libc.O_CREAT | Libc.O_TRUNC | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0x180 /* 0600 */);
-            error = target < 0 ? Libc.Error : Copy(source, target, from, to);
+            error = target < 0 ? Libc.Error : CopyData(source, target, from, to);
             if (error == 0 && state->Synced != 0 && Libc.FDataSync(target) != 0)
                 error = Libc.Error;
             if (error == 0)
@@ -102,7 +102,7 @@ internal sealed unsafe class Cutter(Delivery delivery, int directory, Action<str
                     if (Libc.RenameAt2(directory, unfinished, directory, saved, 0) != 0)
                         error = Libc.Error;
                     else
-                        backing.Saved.Add((state->Generation, state->Last, to - from));
+                        backing.Saved.Add((state->Generation, state->Last, Underneath.Stat(target, out var file) == 0 ? (long)file.Blocks * 512 : 0));
                 }
             }
             if (error == 0 && state->Synced != 0)
@@ -114,6 +114,25 @@ internal sealed unsafe class Cutter(Delivery delivery, int directory, Action<str
         if (target >= 0)
             _ = Libc.Close(target);
         return error;
+    }
+
+    // Holes stay holes: they may be larger than any disk.
+    private int CopyData(int source, int target, long from, long to)
+    {
+        while (from < to)
+        {
+            var data = Libc.LSeek(source, from, Libc.SEEK_DATA);
+            // Behind the last data; where the file system knows of no holes, all is data.
+            if (data < 0 && Libc.Error == Errno.ENXIO)
+                return 0;
+            data = Math.Max(data, from);
+            var hole = Libc.LSeek(source, data, Libc.SEEK_HOLE);
+            var end = hole > data ? Math.Min(hole, to) : to;
+            if (data < end && Copy(source, target, data, end) is var error and not 0)
+                return error;
+            from = end;
+        }
+        return 0;
     }
 
     private int Copy(int source, int target, long from, long to)
