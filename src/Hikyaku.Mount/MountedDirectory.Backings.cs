@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Hikyaku.Fuse;
 using Hikyaku.Log;
 
@@ -10,7 +9,8 @@ internal sealed unsafe partial class MountedDirectory
     // Finds again what was known. What the state does not know of, because it was lost, is kept until all that is in the log now is delivered.
     private bool ClaimBackings(List<OpenHandle> handles)
     {
-        var (links, saved) = ListBackings();
+        var names = HiddenName.List(_underneath.RootDescriptor);
+        var links = FindLinks(names);
         foreach (var slot in _backings.Unclaimed())
         {
             var number = _state.Backing(slot)->Number;
@@ -30,8 +30,7 @@ internal sealed unsafe partial class MountedDirectory
             _state.Header->NextHandle = Math.Max(_state.Header->NextHandle, number + 1);
             (backing.State->Extended, backing.State->Punched, backing.State->Last) = ((long)file.Size, (long)file.Size, _log.NextSequence - 1);
         }
-        foreach (var (number, generation, bytes) in saved)
-            _backings.Find(number)?.Saved.Add((generation, _log.NextSequence - 1, bytes));
+        _delivery.FindSaved(names, _log.NextSequence - 1);
         return isAdopted;
     }
 
@@ -111,54 +110,20 @@ internal sealed unsafe partial class MountedDirectory
             Delivery.BeginGeneration(state, size);
     }
 
-    // Also those of a mount that is gone: their last name may be ours.
-    private (Dictionary<ulong, Libc.Statx> Links, List<(ulong Number, ulong Generation, long Bytes)> Saved) ListBackings()
+    private Dictionary<ulong, Libc.Statx> FindLinks(List<byte[]> names)
     {
         var links = new Dictionary<ulong, Libc.Statx>();
-        var saved = new List<(ulong, ulong, long)>();
-        foreach (var text in HiddenNames())
+        foreach (var text in names)
         {
             fixed (byte* name = text)
             {
-                if (!HiddenName.IsBacking(text.AsSpan(..^1), out var number, out var generation))
-                {
-                    if (text.AsSpan().SequenceEqual(HiddenName.OfUnfinished))
-                        _ = Libc.UnlinkAt(_underneath.RootDescriptor, name, 0);
-                }
-                else if (Underneath.Stat(_underneath.RootDescriptor, name, out var file) == 0 && (file.Mode & 0xf000) == 0x8000)
-                {
-                    if (generation is { } cut)
-                        saved.Add((number, cut, (long)file.Blocks * 512));
-                    else
-                        links[number] = file;
-                }
+                if (text.AsSpan().SequenceEqual(HiddenName.OfUnfinished))
+                    _ = Libc.UnlinkAt(_underneath.RootDescriptor, name, 0);
+                else if (HiddenName.IsBacking(text.AsSpan(..^1), out var number, out var generation) && generation is null
+                    && Underneath.Stat(_underneath.RootDescriptor, name, out var file) == 0 && (file.Mode & 0xf000) == 0x8000)
+                    links[number] = file;
             }
         }
-        return (links, saved);
-    }
-
-    // Ended by NUL.
-    private List<byte[]> HiddenNames()
-    {
-        var names = new List<byte[]>();
-        var fd = List(NodeTable.Root);
-        if (fd < 0)
-            return names;
-        var buffer = new byte[32 * 1024];
-        nint length;
-        fixed (byte* start = buffer)
-        {
-            while ((length = Libc.GetDents(fd, start, (nuint)buffer.Length)) > 0)
-            {
-                for (var rest = buffer.AsSpan(0, (int)length); rest.Length > 19; rest = rest[BinaryPrimitives.ReadUInt16LittleEndian(rest[16..])..])
-                {
-                    var name = rest[19..BinaryPrimitives.ReadUInt16LittleEndian(rest[16..])];
-                    if (HiddenName.Is(name))
-                        names.Add(name[..(name.IndexOf((byte)0) + 1)].ToArray());
-                }
-            }
-        }
-        _ = Libc.Close(fd);
-        return names;
+        return links;
     }
 }

@@ -434,7 +434,7 @@ internal sealed unsafe partial class MountedDirectory
     /// <summary>Removes hidden names that nothing open needs: of a mount that is no more, or left by a kill.</summary>
     public void RemoveLeftovers()
     {
-        foreach (var text in HiddenNames())
+        foreach (var text in HiddenName.List(_underneath.RootDescriptor))
         {
             if (!HiddenName.IsUnlinked(text.AsSpan(..^1), out var id)
                 || (_nodes.Find(id, out var slot) is not null && _nodes[slot]->Hidden != 0 && _handles.Of(slot) is not null))
@@ -454,12 +454,7 @@ internal sealed unsafe partial class MountedDirectory
     private int List(uint slot)
     {
         var directory = _underneath.Enter(slot);
-        if (directory < 0)
-            return directory;
-        var dot = (byte)'.';
-        var text = stackalloc byte[2] { dot, 0 };
-        var fd = Libc.OpenAt(directory, text, Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0);
-        return fd < 0 ? -Libc.Error : fd;
+        return directory < 0 ? directory : Underneath.OpenAnew(directory);
     }
 
     // True when the request was carried out by a process that died before it could send the answer.

@@ -75,6 +75,12 @@ internal sealed unsafe partial class MountedDirectory
                 (handle.Node->Size, handle.Node->Modified) = ((long)file.Size, file.Modify.UnixNanoseconds);
             return 0;
         }
+        // Who goes from a renamed file to its successor has written to it before: so it shall be in the log.
+        foreach (var other in handle.Source.Followed)
+        {
+            if (handle.Writable && other != backing)
+                Extend(other);
+        }
         if (handle.Writable && backing!.State->Session == 0 && BeginSession(backing, handle, request.Uid) is var error and < 0)
             return error;
         if (handle.State->Backing == 0)
@@ -202,6 +208,7 @@ internal sealed unsafe partial class MountedDirectory
     {
         (backing.Source, backing.Descriptor) = (source, fd);
         source.Handles++;
+        source.Followed.Add(backing);
         Interlocked.Increment(ref _counters.PassedOpensCount);
         _follower!.Heat(backing);
     }
@@ -347,6 +354,7 @@ internal sealed unsafe partial class MountedDirectory
             _ = Libc.Close(backing.Descriptor);
             backing.Descriptor = -1;
             backing.Source!.Handles--;
+            backing.Source.Followed.Remove(backing);
             Interlocked.Decrement(ref _counters.PassedOpensCount);
         }
         (backing.Source, backing.IsOrphan) = (null, false);
@@ -417,19 +425,13 @@ internal sealed unsafe partial class MountedDirectory
 
     private void Release(Backing backing)
     {
-        lock (_delivery.Gate)
-        {
-            while (backing.Saved.Count > 0)
-                _delivery.RemoveSaved(backing, backing.Saved.Count - 1);
-        }
+        int fd;
         fixed (byte* link = backing.Link)
-        {
-            // If this was its last name, giving back the room of a large file takes long; that is for another thread.
-            var fd = Libc.OpenAt(_underneath.RootDescriptor, link, Libc.O_PATH | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0);
-            _ = Libc.UnlinkAt(_underneath.RootDescriptor, link, 0);
-            if (fd >= 0)
-                _keeper.Post(0, _ => Libc.Close(fd));
-        }
+            fd = Libc.OpenAt(_underneath.RootDescriptor, link, Libc.O_PATH | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0);
+        _delivery.RemoveNames(backing);
+        // If this was its last name, giving back the room of a large file takes long; that is for another thread.
+        if (fd >= 0)
+            _keeper.Post(0, _ => Libc.Close(fd));
         _backings.Free(backing);
     }
 

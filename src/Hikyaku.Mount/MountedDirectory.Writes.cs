@@ -377,7 +377,7 @@ internal sealed unsafe partial class MountedDirectory
         else if (source.Id != id && id != 0)
         {
             // Another process of this mount knew the path by another number; records of one handle stay under one.
-            source = new Source(path.ToArray(), source.Counters) { Id = id };
+            source = new Source(path.ToArray(), source.Counters) { Id = id, Followed = source.Followed };
         }
         return source;
     }

@@ -13,6 +13,9 @@ internal sealed class Source(byte[] path, SourceCounters counters)
     /// <summary>First sequence of the segment it was last stated in.</summary>
     public ulong StatedIn { get; set; }
 
+    /// <summary>The files opened under this path whose growth is followed: more than one while they are being rotated.</summary>
+    public List<Backing> Followed { get; init; } = [];
+
     /// <summary>Handles that are open.</summary>
     public int Handles { get; set; }
 }

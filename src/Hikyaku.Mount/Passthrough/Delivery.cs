@@ -96,7 +96,35 @@ internal sealed unsafe class Delivery : IDisposable
         return isAnyOver;
     }
 
-    public void RemoveSaved(Backing backing, int index)
+    /// <summary>Takes over what was saved by a process that is no more.</summary>
+    /// <param name="names">The hidden names there are.</param>
+    /// <param name="last">Nothing behind this sequence can point into it.</param>
+    public void FindSaved(List<byte[]> names, ulong last)
+    {
+        foreach (var text in names)
+        {
+            fixed (byte* name = text)
+            {
+                if (HiddenName.IsBacking(text.AsSpan(..^1), out var number, out var generation) && generation is { } cut
+                    && _backings.Find(number) is { } backing && Underneath.Stat(_directory, name, out var file) == 0)
+                    backing.Saved.Add((cut, last, (long)file.Blocks * 512));
+            }
+        }
+    }
+
+    /// <summary>Nothing of it is needed any more.</summary>
+    public void RemoveNames(Backing backing)
+    {
+        lock (Gate)
+        {
+            while (backing.Saved.Count > 0)
+                RemoveSaved(backing, backing.Saved.Count - 1);
+        }
+        fixed (byte* link = backing.Link)
+            _ = Libc.UnlinkAt(_directory, link, 0);
+    }
+
+    private void RemoveSaved(Backing backing, int index)
     {
         fixed (byte* name = backing.SavedName(backing.Saved[index].Generation))
             _ = Libc.UnlinkAt(_directory, name, 0);

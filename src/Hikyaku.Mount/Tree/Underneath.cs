@@ -127,13 +127,20 @@ internal sealed unsafe class Underneath : IDisposable
     public static int SetOwner(int descriptor, uint user, uint group) =>
         Libc.FChOwnAt(descriptor, Empty, user, group, Libc.AT_EMPTY_PATH) == 0 ? 0 : -Libc.Error;
 
+    /// <summary>A descriptor of its own for reading a directory, or a negative error number.</summary>
+    public static int OpenAnew(int directory)
+    {
+        var fd = Libc.OpenAt(directory, Dot, Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0);
+        return fd < 0 ? -Libc.Error : fd;
+    }
+
     /// <summary>Puts names on the disk; through any descriptor of their directory.</summary>
     /// <returns>0 or a positive error number.</returns>
     public static int SyncDirectory(int directory)
     {
-        var fd = Libc.OpenAt(directory, Dot, Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0);
+        var fd = OpenAnew(directory);
         if (fd < 0)
-            return Libc.Error;
+            return -fd;
         var error = Libc.FSync(fd) == 0 ? 0 : Libc.Error;
         _ = Libc.Close(fd);
         return error;

@@ -33,6 +33,31 @@ internal static class MountChild
         .. InstancePaths.Pumps(settings, mount.Settings.Name).Select(p => ChildArguments.Word("cursor", p)),
     ];
 
+    /// <summary>After the mount and the transfer have ended: what the directory need not hold any more goes.</summary>
+    public static void Clear(Settings settings, HeldMount mount)
+    {
+        var (state, name) = (settings.State, mount.Settings.Name);
+        try
+        {
+            Leftovers.Remove(new MountOptions
+            {
+                Name = name,
+                DeviceFd = -1,
+                DirectoryFd = mount.Directory,
+                Negotiation = mount.Negotiation.ToString(),
+                StateDirectory = InstancePaths.Mount(state, name),
+                LogDirectory = InstancePaths.Log(state, name),
+                Log = new LogOptions { CursorDirectory = InstancePaths.Cursors(state, name), Cursors = InstancePaths.Pumps(settings, name) },
+                Keep = mount.Settings.KeepAll ? Keep.All : Keep.None,
+            });
+        }
+        catch (Exception e) when (e is MountException or LogException)
+        {
+            // The next start does it.
+            Journal.Warn($"mount {name}", e.Message);
+        }
+    }
+
     public static int Run(string[] words)
     {
         using var stop = ChildLife.Begin();

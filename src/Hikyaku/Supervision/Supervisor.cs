@@ -52,6 +52,8 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
                 await transferRun;
                 transfer.Dispose();
             }
+            foreach (var (mount, _, _) in _mounts)
+                MountChild.Clear(settings, mount);
             // Whatever was never ready has ended above, so this has an end too.
             await starting;
             held.ForEach(m => m.Dispose());
