@@ -142,6 +142,8 @@ public sealed class TransferProcess
     {
         if (route.Forward is { } forward)
         {
+            if (!Compressor.IsAvailable(forward.Compress))
+                _settings.Report($"route {route.Name}: libzstd.so.1 (package libzstd1) is missing; chunks are compressed with gzip instead of zstd");
             var settings = Settings(Forward, commit == CommitLevel.Strict);
             tasks.Add(KeepPumpAsync(settings, route, tail, journal => new ForwardOutput(
                 forward, journal.Series, settings.Name, "hikyaku." + log, DialAsync, _settings.Time, _settings.Random, _settings.Report), cancel));

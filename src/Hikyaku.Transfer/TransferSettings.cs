@@ -58,8 +58,11 @@ public sealed record RouteSettings(string Name)
     public FileOutputSettings? File { get; init; }
 }
 
-/// <summary>Servers are "host:port".</summary>
-public sealed record ForwardOutputSettings(IReadOnlyList<string> Servers);
+/// <summary>Servers are "host:port". <see cref="Compress"/>: zstd is gzip for a server that does not take it, or without its library.</summary>
+public sealed record ForwardOutputSettings(IReadOnlyList<string> Servers)
+{
+    public Compression Compress { get; init; }
+}
 
 /// <summary><see cref="Path"/> may hold {host}, {path} and {file}: then each distinct result is a file of its own.</summary>
 public sealed record FileOutputSettings(string Path)

@@ -30,7 +30,7 @@ public sealed class ForwardConnection : IAsyncDisposable
     /// <summary>Completes with the reason when the connection has ended; no ack is reported after that.</summary>
     public Task<string> Closed => closed.Task;
 
-    /// <summary>0 until an ack has shown the receiver to be a Hikyaku node; then <see cref="Ack.Version"/> or another.</summary>
+    /// <summary>0 until an ack has shown the receiver to be a Hikyaku node; then what it takes, see <see cref="Ack.Hikyaku"/>.</summary>
     public int PeerVersion => peerVersion;
 
     /// <summary>Sends one message. One call at a time. Throws <see cref="ForwardException"/> with the reason when the connection has ended; a call given up half way ends it.</summary>

@@ -186,7 +186,7 @@ public sealed class ForwardServer(
         Stream stream, ForwardMessage message, ByteBuffer acks, ForwardPeer peer, CancellationTokenSource limit, CancellationToken cancellation)
     {
         acks.Clear(ProgressBytes);
-        Ack.Write(acks, message.Chunk.Span, message.HasOrigin);
+        Ack.Write(acks, message.Chunk.Span, message.HasOrigin ? Ack.Ours : 0);
         var write = stream.WriteAsync(acks.WrittenMemory, limit.Token);
         var limited = !write.IsCompleted;
         if (limited)

@@ -1,30 +1,36 @@
 namespace Hikyaku.Forward;
 
-/// <summary>The answer to a chunk: {"ack": id}, between two Hikyaku nodes with "hikyaku": 2 beside it.</summary>
+/// <summary>The answer to a chunk: {"ack": id}, between two Hikyaku nodes with "hikyaku": 2 or 3 beside it.</summary>
 public readonly ref struct Ack
 {
     /// <summary>The content of the id where it is text or binary, else its raw MessagePack value.</summary>
     public ReadOnlySpan<byte> Id { get; private init; }
 
-    /// <summary>What a receiver of this version says of itself: it takes entries of several lines.</summary>
-    public const int Version = 2;
+    /// <summary>The receiver takes entries of several lines.</summary>
+    public const int TakesBlocks = 2;
 
-    /// <summary>0: the receiver is no Hikyaku node.</summary>
+    /// <summary>And zstd.</summary>
+    public const int TakesZstd = 3;
+
+    /// <summary>What a receiver on this machine says.</summary>
+    public static int Ours => Zstd.IsAvailable ? TakesZstd : TakesBlocks;
+
+    /// <summary>What the receiver takes: 0 if it is no Hikyaku node, <see cref="TakesBlocks"/>, <see cref="TakesZstd"/>, or of a later version.</summary>
     public int Hikyaku { get; private init; }
 
     /// <summary>How many bytes the answer took.</summary>
     public int Consumed { get; private init; }
 
-    /// <summary>Appends an ack. <paramref name="chunk"/> is <see cref="ForwardMessage.Chunk"/>, a raw MessagePack value, and is echoed as it is.</summary>
-    public static void Write(ByteBuffer to, ReadOnlySpan<byte> chunk, bool hikyaku)
+    /// <summary>Appends an ack. <paramref name="chunk"/> is <see cref="ForwardMessage.Chunk"/>, a raw MessagePack value, and is echoed as it is. <paramref name="hikyaku"/>: 0 for a foreign sender.</summary>
+    public static void Write(ByteBuffer to, ReadOnlySpan<byte> chunk, int hikyaku)
     {
-        MessagePackWriter.WriteMapHeader(to, hikyaku ? 2 : 1);
+        MessagePackWriter.WriteMapHeader(to, hikyaku > 0 ? 2 : 1);
         MessagePackWriter.WriteText(to, "ack"u8);
         to.Append(chunk);
-        if (!hikyaku)
+        if (hikyaku == 0)
             return;
         MessagePackWriter.WriteText(to, "hikyaku"u8);
-        MessagePackWriter.WriteUnsigned(to, Version);
+        MessagePackWriter.WriteUnsigned(to, (ulong)hikyaku);
     }
 
     /// <summary>Parses an ack at the front of <paramref name="bytes"/>. Malformed: the peer answers with something else.</summary>

@@ -19,11 +19,14 @@ public readonly ref struct ChunkOptions
 
     /// <summary>Every number below this one has been acknowledged.</summary>
     public ulong Done { get; init; }
+
+    /// <summary>Null = the entries travel as they are.</summary>
+    public Compressor? Compressor { get; init; }
 }
 
 /// <summary>
 /// Builds one PackedForward message in one buffer that is used again for the next: <see cref="Begin"/>, any of the Add
-/// methods, <see cref="Finish"/>. The same calls give the same bytes.
+/// methods, <see cref="Finish"/>, which may be called again with other options. The same calls give the same bytes.
 /// </summary>
 /// <param name="bytesMax">The limit of a message in bytes; a caller that watches <see cref="Length"/> never meets it.</param>
 public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
@@ -32,7 +35,9 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
     private readonly ByteBuffer common = new(bytesMax);
     private readonly ByteBuffer fields = new();
     private int fieldCount;
+    private readonly ByteBuffer packed = new(bytesMax);
     private int entriesStart;
+    private int entriesEnd;
     private long lines;
 
     /// <summary>Entries added since <see cref="Begin"/>.</summary>
@@ -53,6 +58,8 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
         message.Clear();
         common.Clear();
         fields.Clear();
+        packed.Clear();
+        entriesEnd = 0;
         Count = CommonCount = fieldCount = 0;
         lines = 0;
         MessagePackWriter.WriteArrayHeader(message, 3);
@@ -106,12 +113,33 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
     /// <summary>Completes the message. The bytes are valid until the next <see cref="Begin"/>.</summary>
     public ReadOnlyMemory<byte> Finish(in ChunkOptions options)
     {
+        if (entriesEnd == 0)
+            entriesEnd = message.Length;
+        message.Truncate(entriesEnd);
+        if (options.Compressor is { } compressor)
+        {
+            packed.Clear();
+            packed.Append(message.Written[..entriesStart]);
+            compressor.Pack(message.Written[entriesStart..], packed);
+            if (packed.Length < message.Length)
+                return Finish(packed, options, compressor.Name);
+        }
+        return Finish(message, options, default);
+    }
+
+    private ReadOnlyMemory<byte> Finish(ByteBuffer message, in ChunkOptions options, ReadOnlySpan<byte> compression)
+    {
         BinaryPrimitives.WriteInt32BigEndian(message.At(entriesStart - 4, 4), message.Length - entriesStart);
         var hasBlocks = lines > Count;
-        var keys = 1 + (options.Id.IsEmpty ? 0 : 1) + (options.Origin is null ? 0 : 4 + (hasBlocks ? 1 : 0) + (CommonCount > 0 ? 1 : 0));
+        var keys = 1 + (options.Id.IsEmpty ? 0 : 1) + (compression.IsEmpty ? 0 : 1) + (options.Origin is null ? 0 : 4 + (hasBlocks ? 1 : 0) + (CommonCount > 0 ? 1 : 0));
         MessagePackWriter.WriteMapHeader(message, keys);
         MessagePackWriter.WriteText(message, "size"u8);
         MessagePackWriter.WriteUnsigned(message, (ulong)Count);
+        if (!compression.IsEmpty)
+        {
+            MessagePackWriter.WriteText(message, "compressed"u8);
+            MessagePackWriter.WriteText(message, compression);
+        }
         if (!options.Id.IsEmpty)
         {
             MessagePackWriter.WriteText(message, "chunk"u8);

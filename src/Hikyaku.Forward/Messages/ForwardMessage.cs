@@ -24,7 +24,7 @@ public enum MessageKind
     /// <summary>[tag, packed entries, option?].</summary>
     PackedForward,
 
-    /// <summary>[tag, gzipped packed entries, option].</summary>
+    /// <summary>[tag, packed entries as gzip or zstd, option].</summary>
     CompressedPackedForward,
 }
 
@@ -261,9 +261,12 @@ public sealed class ForwardMessage(int messageBytesMax = ForwardMessage.BytesMax
     {
         if (compressed.IsEmpty || compressed.SequenceEqual("text"u8))
             return MessageKind.PackedForward;
-        if (!compressed.SequenceEqual("gzip"u8))
+        var isZstd = compressed.SequenceEqual("zstd"u8);
+        if (isZstd && !Zstd.IsAvailable)
+            return Malformed("zstd data, and this machine has no libzstd.so.1 (package libzstd1)");
+        if (!isZstd && !compressed.SequenceEqual("gzip"u8))
             return Malformed($"unknown compression {Printable.Text(compressed)}");
-        if (Gzip.Unpack(Entries.Span, own, entriesBytesMax) is { } problem)
+        if ((isZstd ? Zstd.Unpack(Entries.Span, own, entriesBytesMax) : Gzip.Unpack(Entries.Span, own, entriesBytesMax)) is { } problem)
             return Malformed(problem);
         Entries = own.WrittenMemory;
         return MessageKind.CompressedPackedForward;

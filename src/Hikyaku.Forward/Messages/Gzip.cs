@@ -3,9 +3,16 @@ using System.IO.Compression;
 
 namespace Hikyaku.Forward;
 
-/// <summary>Decompression of entries: any number of gzip members, one after the other.</summary>
+/// <summary>Entries as gzip: one member when they are packed, any number of them, one after the other, when they are unpacked.</summary>
 internal static class Gzip
 {
+    /// <summary>Appends the bytes as one member.</summary>
+    public static void Pack(ReadOnlySpan<byte> bytes, ByteBuffer to)
+    {
+        using var gzip = new GZipStream(new Appending(to), CompressionLevel.Fastest);
+        gzip.Write(bytes);
+    }
+
     // The framework's decompressor takes data that is broken off, or followed by rubbish, for complete. So a member of our
     // own is put behind it: only if its content comes out at the end was everything before it whole.
     private static ReadOnlySpan<byte> EndMember =>
@@ -58,5 +65,37 @@ internal static class Gzip
         {
             ArrayPool<byte>.Shared.Return(input);
         }
+    }
+
+    private sealed class Appending(ByteBuffer to) : Stream
+    {
+        public override bool CanRead => false;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => true;
+
+        public override long Length => to.Length;
+
+        public override long Position
+        {
+            get => to.Length;
+            set => throw new NotSupportedException();
+        }
+
+        public override void Write(ReadOnlySpan<byte> buffer) => to.Append(buffer);
+
+        public override void Write(byte[] buffer, int offset, int count) => to.Append(buffer.AsSpan(offset, count));
+
+        public override void Flush()
+        {
+            // Nothing is held back.
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
     }
 }

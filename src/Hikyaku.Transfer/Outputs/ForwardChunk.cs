@@ -16,9 +16,13 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
     private readonly Dictionary<LineSource, int> _common = [];
     private LineSource? _last;
     private bool _compact;
+    private ulong _lowest;
 
     /// <summary>Where it goes, and where it would go again.</summary>
     public Receiver Receiver { get; private set; } = null!;
+
+    /// <summary>Whether <see cref="Message"/> is only for a server that takes zstd.</summary>
+    public bool NeedsZstd { get; private set; }
 
     /// <summary>The whole message, once <see cref="Seal"/> was called.</summary>
     public ReadOnlyMemory<byte> Message { get; private set; }
@@ -38,11 +42,29 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
         _writer.Begin(output.Tag);
     }
 
+    /// <summary>Makes the message.</summary>
     public void Seal(ulong lowest)
+    {
+        _lowest = lowest;
+        Finish(output.CompressorFor(Receiver));
+    }
+
+    /// <summary>Makes it again, for a server of which nothing is known: the one that took zstd may be another by now.</summary>
+    public void SealForAnyone()
+    {
+        if (NeedsZstd)
+            Finish(null);
+    }
+
+    private void Finish(Compressor? compressor)
     {
         Span<byte> id = stackalloc byte[ChunkId.Length];
         ChunkId.Write(id, output.Origin, Number);
-        Message = _writer.Finish(new ChunkOptions { Id = id, Origin = output.Origin, Route = output.Route, Number = Number, Done = lowest });
+        NeedsZstd = compressor?.Kind == Compression.Zstd;
+        Message = _writer.Finish(new ChunkOptions
+        {
+            Id = id, Origin = output.Origin, Route = output.Route, Number = Number, Done = _lowest, Compressor = compressor,
+        });
     }
 
     // Packed for a server that takes the compact form and is gone; the one that is there may not take it.

@@ -13,6 +13,8 @@ internal sealed class ForwardOutput : Output
     private readonly Receiver[] _receivers;
     private readonly Random _random;
     private readonly Stack<ForwardChunk> _spare = new();
+    private readonly Compressor? _gzip;
+    private readonly Compressor? _zstd;
 
     public ForwardOutput(ForwardOutputSettings settings, Guid origin, string route, string tag, Dial dial, TimeProvider time, Random random, Action<string> report)
     {
@@ -20,6 +22,9 @@ internal sealed class ForwardOutput : Output
         Route = Encoding.UTF8.GetBytes(route);
         Tag = Encoding.UTF8.GetBytes(tag);
         _random = random;
+        // Not all servers may take zstd.
+        _gzip = Compressor.Make(settings.Compress == Compression.None ? Compression.None : Compression.Gzip);
+        _zstd = settings.Compress == Compression.Zstd && Compressor.IsAvailable(Compression.Zstd) ? Compressor.Make(Compression.Zstd) : null;
         _receivers = [.. settings.Servers.Select(server => new Receiver(server, dial, time, () => Changed(), report))];
     }
 
@@ -56,7 +61,12 @@ internal sealed class ForwardOutput : Output
     {
         foreach (var receiver in _receivers)
             await receiver.DisposeAsync();
+        _gzip?.Dispose();
+        _zstd?.Dispose();
     }
+
+    /// <summary>The best that the configuration asks for and the server takes; null: none. For the pump's own thread.</summary>
+    public Compressor? CompressorFor(Receiver receiver) => _zstd is not null && receiver.TakesZstd ? _zstd : _gzip;
 
     /// <summary>A server with room; null when there is none.</summary>
     public Receiver? Choose()

@@ -37,7 +37,7 @@ internal sealed class Receiver : IAsyncDisposable
     private ForwardConnection? _connection;
     private bool _connected;
     private bool _proven; // this connection has brought an acknowledgement
-    private bool _compact;
+    private int _takes;
     private string _problem = NotYet;
     private long _lines, _bytes, _repeats;
     private long _progress;
@@ -57,8 +57,11 @@ internal sealed class Receiver : IAsyncDisposable
 
     public byte[] NameBytes { get; }
 
-    /// <summary>Whether an acknowledgement showed that the server understands the compact form.</summary>
-    public bool TakesCompact => Volatile.Read(ref _compact);
+    /// <summary>Whether an acknowledgement showed that the server understands the compact form, and blocks in it.</summary>
+    public bool TakesCompact => Volatile.Read(ref _takes) >= Ack.TakesBlocks;
+
+    /// <summary>Whether an acknowledgement showed that the server takes zstd.</summary>
+    public bool TakesZstd => Volatile.Read(ref _takes) >= Ack.TakesZstd;
 
     public int InFlight
     {
@@ -84,6 +87,9 @@ internal sealed class Receiver : IAsyncDisposable
         {
             _inFlight.Add(chunk);
             _inFlightBytes += chunk.Message.Length;
+            // It was made while the connection was another.
+            if (!TakesZstd)
+                SealForAnyone(chunk);
             if (_inFlight.Count == 1)
                 _progress = _time.GetTimestamp();
         }
@@ -166,7 +172,9 @@ internal sealed class Receiver : IAsyncDisposable
         lock (_lock)
         {
             _connected = true;
-            _compact = false;
+            _takes = 0;
+            foreach (var chunk in _inFlight)
+                SealForAnyone(chunk);
             _progress = _time.GetTimestamp();
             _repeats += _inFlight.Count;
         }
@@ -182,6 +190,13 @@ internal sealed class Receiver : IAsyncDisposable
         }
 
         throw new IOException(await connection.Closed);
+    }
+
+    private void SealForAnyone(ForwardChunk chunk)
+    {
+        _inFlightBytes -= chunk.Message.Length;
+        chunk.SealForAnyone();
+        _inFlightBytes += chunk.Message.Length;
     }
 
     private async void PulseWhenClosed(ForwardConnection connection)
@@ -242,9 +257,9 @@ internal sealed class Receiver : IAsyncDisposable
             return;
         }
 
-        Volatile.Write(ref _compact, connection is { PeerVersion: >= Ack.Version });
         lock (_lock)
         {
+            Volatile.Write(ref _takes, connection?.PeerVersion ?? 0);
             var index = _inFlight.FindIndex(c => c.Number == number);
             if (index < 0)
                 return; // an answer to an earlier try of the same chunk

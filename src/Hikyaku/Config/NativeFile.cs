@@ -1,4 +1,5 @@
 using System.Net;
+using Hikyaku.Forward;
 using Hikyaku.Log;
 
 namespace Hikyaku.Config;
@@ -13,7 +14,7 @@ internal sealed class NativeFile
     public static readonly string[] CommitKeys = ["interval"];
     public static readonly string[] RouteKeys = ["name", "from", "match", "to"];
     public static readonly string[] OutputKeys = ["forward", "file"];
-    public static readonly string[] ForwardKeys = ["servers", "deliver"];
+    public static readonly string[] ForwardKeys = ["servers", "deliver", "compress"];
     public static readonly string[] FileKeys = ["path", "format", "time"];
 
     private const long QuotaBytesMin = 4L << 20;
@@ -196,7 +197,10 @@ internal sealed class NativeFile
             if (node is WrittenList { Items: [] })
                 section.Expect(node, "servers", Expected);
         }
-        return new ForwardSettings(servers, section.Choice("deliver", "random", ("random", "random")));
+        return new ForwardSettings(servers, section.Choice("deliver", "random", ("random", "random")))
+        {
+            Compress = section.Choice("compress", Compression.None, ("none", Compression.None), ("gzip", Compression.Gzip), ("zstd", Compression.Zstd)),
+        };
     }
 
     private FileSettings ReadFile(Section section)

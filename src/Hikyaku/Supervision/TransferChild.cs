@@ -107,7 +107,7 @@ internal static class TransferChild
     {
         From = [.. route.From.Where(intakes.Contains)],
         Match = route.Match,
-        Forward = route.Forward is { } forward ? new ForwardOutputSettings([.. forward.Servers.Select(s => s.ToString())]) : null,
+        Forward = route.Forward is { } forward ? new ForwardOutputSettings([.. forward.Servers.Select(s => s.ToString())]) { Compress = forward.Compress } : null,
         File = route.File is { } file ? new FileOutputSettings(file.Path) { Format = file.Format, Time = file.Time } : null,
     };
 }

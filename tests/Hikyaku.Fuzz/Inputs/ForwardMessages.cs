@@ -200,7 +200,9 @@ internal static class ForwardMessages
             var common = dice.OneIn(2) || chunk.CommonCount == 0 ? chunk.AddCommon(fields) : -1;
             chunk.AddCompact((long)(dice.Next() >> 1), dice.Bytes(dice.Below(200)), dice.Between(1, 3), common);
         }
-        to.Append(chunk.Finish(new ChunkOptions { Id = "id"u8, Origin = new Guid(dice.Bytes(16)), Route = "r"u8, Number = dice.Number(), Done = dice.Number() }).Span);
+        var kind = (Compression)dice.Below(3);
+        using var compressor = Compressor.IsAvailable(kind) ? Compressor.Make(kind) : null;
+        to.Append(chunk.Finish(new ChunkOptions { Id = "id"u8, Origin = new Guid(dice.Bytes(16)), Route = "r"u8, Number = dice.Number(), Done = dice.Number(), Compressor = compressor }).Span);
     }
 
     private static byte[] Compress(ReadOnlySpan<byte> bytes, Dice dice)

@@ -16,7 +16,7 @@ public sealed class NativeFileTests
             from: apache
             match: ["error.log", "**/debug/*"]
             to:
-              forward: { servers: [collect1, "collect2:5000"], deliver: random }
+              forward: { servers: [collect1, "collect2:5000"], deliver: random, compress: zstd }
         """;
 
     [Fact]
@@ -30,6 +30,7 @@ public sealed class NativeFileTests
         Assert.Equal(["apache"], route.From);
         Assert.Equal(["error.log", "**/debug/*"], route.Match);
         Assert.Equal([new HostPort("collect1", 24224), new HostPort("collect2", 5000)], route.Forward!.Servers);
+        Assert.Equal(Hikyaku.Forward.Compression.Zstd, route.Forward.Compress);
         Assert.Null(route.File);
         Assert.Empty(settings.Notices);
     }
@@ -150,6 +151,7 @@ public sealed class NativeFileTests
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: [a, \"b:c\"] } } }]", "2:42: routes[0].to.forward.servers is 'b:c'; expected HOST or HOST:PORT")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: [a, a:24224] } } }]", "2:42: routes[0].to.forward.servers names a:24224 twice")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: a, deliver: hash } } }]", "2:50: routes[0].to.forward.deliver is 'hash'; expected random")]
+    [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: a, compress: lz4 } } }]", "2:51: routes[0].to.forward.compress is 'lz4'; expected none or gzip or zstd")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ match: logs/, to: { file: { path: /x } } }]", "2:19: routes[0].match is 'logs/', which no file can match; expected logs/** for all files below")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { file: { path: \"/x/{pth}\" } } }]", "2:32: routes[0].to.file.path is '/x/{pth}'; expected only {host}, {path} and {file} in braces, not {pth}")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { file: { path: /m/x } } }]", "2:32: routes[0].to.file.path /m/x lies in mount m (/m); it must be outside of every mount")]

@@ -37,7 +37,7 @@ public sealed class ConnectionTests
             }
             for (var i = 0; i < 100; i++)
                 Assert.True(acks.TryTake(out var id, Patience) && id == $"id-{i}", id);
-            Assert.Equal(Ack.Version, connection.PeerVersion);
+            Assert.Equal(Ack.Ours, connection.PeerVersion);
         }
         Assert.Equal(100, received);
         await stop.CancelAsync();

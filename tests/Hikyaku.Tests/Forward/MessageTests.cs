@@ -48,7 +48,7 @@ public sealed class MessageTests
         var message = new ForwardMessage();
         message.Parse(Vectors.Bytes(hex));
         var buffer = new ByteBuffer();
-        Ack.Write(buffer, message.Chunk.Span, message.HasOrigin);
+        Ack.Write(buffer, message.Chunk.Span, message.HasOrigin ? Ack.TakesBlocks : 0);
         Assert.Equal(ack, Convert.ToHexStringLower(buffer.Written));
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
+using Hikyaku.Forward;
 using Hikyaku.Log;
 using Hikyaku.Transfer;
 using Xunit;
@@ -262,6 +263,32 @@ public sealed class StreetTests : IAsyncDisposable
         CursorDirectory = Path.Combine(_root, "agent", "cursors", "web"),
         Cursors = ["route-forward"],
     });
+
+    [Theory]
+    [InlineData(Compression.Gzip)]
+    [InlineData(Compression.Zstd)]
+    public async Task Compressed_chunks_bring_the_same_lines(Compression compress)
+    {
+        using var log = Mount();
+        await using var collector = Collector("%L");
+        var settings = AgentSettings();
+        await using var agent = new Running(settings with { Routes = [settings.Routes[0] with { Forward = settings.Routes[0].Forward! with { Compress = compress } }] });
+        var text = new StringBuilder();
+        for (var write = 0; write < 200; write++)
+        {
+            var lines = string.Concat(Enumerable.Range(0, 100).Select(i => $"{write}: the same line again and again, {i}\n"));
+            log.Write("access.log", 1, lines);
+            text.Append(lines);
+            // The first acknowledgement shows what the collector takes.
+            if (write == 0)
+                await Expect(text.ToString());
+        }
+
+        await Expect(text.ToString());
+        Assert.Empty(_reports);
+        var receive = collector.Process.Status().Receive!;
+        Assert.Equal(20_000, receive.Lines);
+    }
 
     private Running Agent(params string[] match) => new(AgentSettings(match));
 

@@ -1,0 +1,119 @@
+using System.Collections.Concurrent;
+using System.Text;
+using Hikyaku.Forward;
+using Hikyaku.Tests.Forward;
+using Hikyaku.Transfer;
+using Hikyaku.Transfer.Delivery;
+using Hikyaku.Transfer.Lines;
+using Hikyaku.Transfer.Outputs;
+using Xunit;
+
+namespace Hikyaku.Tests.Transfer;
+
+public sealed class ForwardOutputTests
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    private static readonly LineSource Source = new("host"u8.ToArray(), "a.log"u8.ToArray(), 1, 2);
+
+    private readonly ConcurrentQueue<ConnectedPair> _dialed = new();
+    private readonly ConcurrentQueue<string> _reports = new();
+
+    [Theory]
+    [InlineData(0, MessageKind.CompressedPackedForward, "gzip", 3)]
+    [InlineData(1, MessageKind.CompressedPackedForward, "gzip", 3)]
+    [InlineData(2, MessageKind.CompressedPackedForward, "gzip", 1)]
+    [InlineData(3, MessageKind.CompressedPackedForward, "zstd", 1)]
+    public async Task A_server_gets_what_it_said_that_it_takes(int hikyaku, MessageKind kind, string compression, int entries)
+    {
+        await using var output = Output();
+        var peer = await Connected(0);
+        Deliver(output, 1);
+        var first = await Receive(peer);
+        Assert.Contains("gzip", first.Raw, StringComparison.Ordinal);
+        await Acknowledge(peer, first.Message, hikyaku);
+        await Until(() => output.Status()[0].Lines == 300);
+        Deliver(output, 2);
+        var second = await Receive(peer);
+
+        Assert.Equal((kind, 100 * entries), (second.Message.Kind, EntryReader.Count(second.Message.Entries.Span)));
+        Assert.Contains(compression, second.Raw, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_went_out_as_zstd_goes_out_as_it_is_over_the_next_connection()
+    {
+        await using var output = Output();
+        var peer = await Connected(0);
+        Deliver(output, 1);
+        await Acknowledge(peer, (await Receive(peer)).Message, Ack.TakesZstd);
+        await Until(() => output.Status()[0].Lines == 300);
+        Deliver(output, 2);
+        var first = await Receive(peer);
+        peer.Dispose();
+        var again = await Receive(await Connected(1));
+
+        Assert.Equal((MessageKind.CompressedPackedForward, MessageKind.PackedForward), (first.Message.Kind, again.Message.Kind));
+        Assert.True(first.Message.Entries.Span.SequenceEqual(again.Message.Entries.Span));
+        Assert.True(first.Message.Chunk.Span.SequenceEqual(again.Message.Chunk.Span));
+    }
+
+    private ForwardOutput Output() => new(
+        new ForwardOutputSettings(["server"]) { Compress = Compression.Zstd }, Guid.NewGuid(), "route", "tag", DialAsync, TimeProvider.System, Random.Shared, _reports.Enqueue);
+
+    private async ValueTask<Stream> DialAsync(string server, CancellationToken cancel)
+    {
+        var pair = await ConnectedPair.CreateAsync();
+        _dialed.Enqueue(pair);
+        return pair.Far;
+    }
+
+    private async Task<ConnectedPair> Connected(int index)
+    {
+        await Until(() => _dialed.Count > index);
+        return _dialed.ElementAt(index);
+    }
+
+    // Three lines each, a hundred times.
+    private static void Deliver(ForwardOutput output, ulong number)
+    {
+        Chunk? chunk = null;
+        SpinWait.SpinUntil(() => (chunk = output.TryBegin([])) is not null, Patience);
+        Assert.NotNull(chunk);
+        for (var i = 0; i < 100; i++)
+            chunk.Add(new LineBlock(Source, 1_000_000_000L * i, Encoding.UTF8.GetBytes($"first {i}\nsecond {i}\nthird {i}"), 3));
+        chunk.Number = number;
+        output.Deliver(chunk, number);
+    }
+
+    private static async Task<(ForwardMessage Message, string Raw)> Receive(ConnectedPair peer)
+    {
+        var bytes = new byte[1 << 20];
+        var message = new ForwardMessage();
+        var count = 0;
+        while (message.Parse(bytes.AsMemory(0, count)) == MessageKind.NotEnough)
+        {
+            var read = await peer.Near.ReadAsync(bytes.AsMemory(count)).AsTask().WaitAsync(Patience);
+            Assert.NotEqual(0, read);
+            count += read;
+        }
+
+        return (message, Encoding.Latin1.GetString(bytes, 0, count));
+    }
+
+    private static async Task Acknowledge(ConnectedPair peer, ForwardMessage message, int hikyaku)
+    {
+        var ack = new ByteBuffer();
+        Ack.Write(ack, message.Chunk.Span, hikyaku);
+        await peer.Near.WriteAsync(ack.WrittenMemory);
+    }
+
+    private async Task Until(Func<bool> condition)
+    {
+        var start = TimeProvider.System.GetTimestamp();
+        while (!condition())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(start) < Patience, $"waited in vain; reports: {string.Join(" | ", _reports)}");
+            await Task.Delay(1);
+        }
+    }
+}
