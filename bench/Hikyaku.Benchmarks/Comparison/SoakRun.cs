@@ -101,7 +101,9 @@ internal sealed class SoakRun : IDisposable
         var (cpu, arrived, at) = (ProcessFigures.Of(system), Arrived(), began);
         for (var number = 1; number * _interval + _interval / 2 < _time; number++)
         {
-            _session.Cancel.WaitHandle.WaitOne(number * _interval - Stopwatch.GetElapsedTime(began));
+            // A sample that took longer than its interval is followed by the next at once.
+            if (number * _interval - Stopwatch.GetElapsedTime(began) is var rest && rest > TimeSpan.Zero)
+                _session.Cancel.WaitHandle.WaitOne(rest);
             _session.Cancel.ThrowIfCancellationRequested();
             var (cpuNow, arrivedNow, now) = (ProcessFigures.Of(system), Arrived(), Stopwatch.GetTimestamp());
             var count = (arrivedNow - arrived) / (double)bytes;

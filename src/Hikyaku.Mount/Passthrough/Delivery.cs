@@ -20,6 +20,7 @@ internal sealed unsafe class Delivery : IDisposable
     private readonly bool _keeps;
     private LogReader? _reader;
     private ulong _passed;
+    private ulong _published;
 
     /// <param name="log">The mount's log.</param>
     /// <param name="storage">Where it can be read.</param>
@@ -41,7 +42,7 @@ internal sealed unsafe class Delivery : IDisposable
         backing is { Members: 0, IsCutting: false } && backing.State->Session == 0 && backing.State->KernelId == 0 && backing.State->Last < Passed;
 
     /// <summary>Reads on, up to the lowest cursor.</summary>
-    /// <exception cref="LogException">The cursors or the log cannot be read.</exception>
+    /// <exception cref="LogException">The cursors or the log cannot be read, or it cannot be noted how far they are.</exception>
     public void Update()
     {
         lock (Gate)
@@ -67,6 +68,8 @@ internal sealed unsafe class Delivery : IDisposable
                         backing.State->Delivered = Math.Max(backing.State->Delivered, (long)extent.To);
                 }
             }
+            if (!_backings.IsEmpty)
+                Publish(lowest);
             Volatile.Write(ref _passed, lowest);
         }
     }
@@ -142,6 +145,21 @@ internal sealed unsafe class Delivery : IDisposable
     }
 
     public void Dispose() => Leave();
+
+    // A reader that comes later, or again from further back, must not take what is in the files by then for what was.
+    private void Publish(ulong passed)
+    {
+        try
+        {
+            _published = Math.Max(_published, PassedMark.Read(_storage.Location));
+            if (passed > _published)
+                PassedMark.Write(_storage.Location, _published = passed);
+        }
+        catch (IOException e)
+        {
+            throw new LogException(LogFault.Storage, $"Cannot note what is delivered: {e.Message}", e);
+        }
+    }
 
     private bool AnyBehind(ulong sequence)
     {

@@ -24,6 +24,8 @@ internal sealed class BackingFiles(Disk disk, string directory) : IDisposable
         public bool IsSaved { get; set; }
     }
 
+    public Disk Disk { get; } = disk;
+
     private readonly Dictionary<ulong, Live> _live = [];
     private long _uses;
 
@@ -45,7 +47,7 @@ internal sealed class BackingFiles(Disk disk, string directory) : IDisposable
 
         var got = live.IsSaved ? 0 : live.File?.Read(target, at) ?? 0;
         // Whether these bytes were of the right generation is known only now.
-        using var saved = disk.Open(live.SavedPath, Opening.Existing);
+        using var saved = Disk.Open(live.SavedPath, Opening.Existing);
         live.IsSaved |= saved is not null;
         return saved?.Read(target, at) ?? got;
     }
@@ -70,7 +72,7 @@ internal sealed class BackingFiles(Disk disk, string directory) : IDisposable
             return live;
         if (_live.Count == OpenMax)
             Close(_live.MinBy(static l => l.Value.Used).Key);
-        live = new Live(disk.Open(Path.Combine(directory, BackingFile.LiveName(number)), Opening.Existing));
+        live = new Live(Disk.Open(Path.Combine(directory, BackingFile.LiveName(number)), Opening.Existing));
         if (live.File is not null)
             _live.Add(number, live);
         return live;

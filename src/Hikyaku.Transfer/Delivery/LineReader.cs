@@ -71,6 +71,7 @@ internal sealed class LineReader : IDisposable
     private long _gaps;
     private long _missed;
     private long _damaged;
+    private ulong _passed;
 
     // Of the record read next: what is taken already, and what may be taken; see LogPosition.Taken.
     private long _skip;
@@ -137,8 +138,15 @@ internal sealed class LineReader : IDisposable
         Reopen(position.Record);
         _skip = position.Taken;
         _gaps = Missed + DamagedRegions;
+        NotePassed();
         RestoreTails(tails);
     }
+
+    /// <summary>
+    /// Passes over the extents that every reader had passed before this one came, or came back: what they point to may not be there
+    /// any more. To be called once more when the cursor is there, which holds the rest.
+    /// </summary>
+    public void NotePassed() => _passed = Backing is null ? 0 : PassedMark.Read(_storage.Location, Backing.Disk);
 
     /// <summary>
     /// Reads records into <paramref name="chunk"/> until it is full, the log ends, or <paramref name="to"/> is reached; with
@@ -267,6 +275,8 @@ internal sealed class LineReader : IDisposable
         {
             case RecordKind.Write:
                 return ReadWrite(chunk, record, bounded);
+            case RecordKind.Extent when record.Sequence < _passed:
+                return true;
             case RecordKind.Extent:
                 return ReadExtent(chunk, record, bounded);
             case RecordKind.Close:

@@ -79,6 +79,7 @@ internal sealed class Pump : IAsyncDisposable
         await RepeatAsync(cancel);
         _output.EndRepeating();
         PublishCursor(force: true);
+        _reader.NotePassed();
         Chunk? chunk = null;
         while (!cancel.IsCancellationRequested)
         {

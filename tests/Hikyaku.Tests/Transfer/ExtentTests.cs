@@ -106,6 +106,22 @@ public sealed class ExtentTests : IDisposable
     }
 
     [Fact]
+    public void What_every_reader_had_passed_is_not_read_again_by_one_that_comes_later()
+    {
+        File.WriteAllText(Live(3), "old 1\nold 2\n");
+        _log.Extent("a.log", 1, 3, 0, 0, 12);
+        PassedMark.Write(_log.Storage.Location, _log.Log.NextSequence);
+        // All was delivered, so nothing was saved when the file was cut.
+        File.WriteAllText(Live(3), "new 1\nnew 2\n");
+        _log.Extent("a.log", 1, 3, 1, 0, 12);
+        using var reader = Reader();
+        var chunk = new ListedChunk();
+        reader.Fill(chunk, null);
+        Assert.Equal("new 1|new 2", chunk.Text);
+        Assert.Empty(_reports);
+    }
+
+    [Fact]
     public void A_file_that_is_gone_is_a_loss_and_stops_nothing()
     {
         _log.Extent("a.log", 1, 3, 0, 0, 10);
