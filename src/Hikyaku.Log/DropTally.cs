@@ -34,7 +34,7 @@ internal sealed class DropTally
         else if (record.Kind == RecordKind.Extent && ExtentRecord.TryParse(record.Body, out var extent))
             Add(extent.Source, 1, (long)(extent.To - extent.From));
         else if (record.Kind == RecordKind.Chunk && ChunkRecord.TryParse(record.Body, out var chunk))
-            Add(0, chunk.Entries, chunk.EntriesBytes.Length);
+            Add(0, chunk.Lines, chunk.EntriesBytes.Length);
     }
 
     private void Add(ulong source, long records, long bytes)

@@ -101,7 +101,7 @@ public sealed class LogInspection(ILogStorage storage)
                 break;
             case RecordKind.Chunk when ChunkRecord.TryParse(record.Body, out var chunk):
                 (source, time, size) = (Printable(chunk.Peer, 100), chunk.Time, chunk.EntriesBytes.Length);
-                text = $"{chunk.Origin} {Printable(chunk.Route, 100)} number {chunk.Number}, {chunk.Entries} entries";
+                text = $"{chunk.Origin} {Printable(chunk.Route, 100)} number {chunk.Number}, {chunk.Lines} lines";
                 break;
             case RecordKind.Peers when PeersRecord.TryParse(record.Body, out var peers):
                 text = $"{peers.Origin} {Printable(peers.Route, 100)} done {peers.Done}, {peers.Received.Length} above";

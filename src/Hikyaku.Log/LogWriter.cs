@@ -10,7 +10,7 @@ public sealed unsafe class LogWriter : IDisposable
 {
     private const int LeastSegmentBytes = 64 << 10;
 
-    // Bodies from here on are stored with a system call.
+    // Data from here on is stored with a system call.
     private const int LargeBytes = 32 << 10;
 
     // So far ahead memory is prepared, and so much stays resident behind.
@@ -115,7 +115,7 @@ public sealed unsafe class LogWriter : IDisposable
         long length = (long)head.Length + data.Length;
         long size = RecordFormat.Size(length);
         long offset = _offset;
-        if (size > _limit - offset || (ulong)(length - 1) >= LargeBytes || kind is RecordKind.Seal or RecordKind.Void)
+        if (size > _limit - offset || length == 0 || data.Length >= LargeBytes || kind is RecordKind.Seal or RecordKind.Void)
             return TryAppendSlowly(kind, head, data, out sequence);
         sequence = _next;
         RecordFormat.Store(_start + offset, sequence, kind, head, data);
@@ -207,7 +207,7 @@ public sealed unsafe class LogWriter : IDisposable
 
     /// <summary>
     /// What <see cref="WhenFull.DropOldest"/> has deleted before it was read, per source since the last call; received chunks count
-    /// their entries under source 0. A reader that had the file open may still have read some of it.
+    /// their lines under source 0. A reader that had the file open may still have read some of it.
     /// </summary>
     public IReadOnlyList<(ulong Source, long Records, long Bytes)> TakeDropped() => _dropped.Take();
 
@@ -301,7 +301,7 @@ public sealed unsafe class LogWriter : IDisposable
             if (!_isAnnouncing && attempt < 2) Announce();
         }
         sequence = _next;
-        if (length >= LargeBytes)
+        if (data.Length >= LargeBytes)
         {
             RecordFormat.StoreLarge(_open, _offset, sequence, kind, head, data);
             _limit = Math.Max(_limit, _offset + size);

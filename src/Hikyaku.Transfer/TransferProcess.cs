@@ -168,19 +168,20 @@ public sealed class TransferProcess
             SyncJournal: syncJournal);
     }
 
-    // A pump that meets a fault of the disk is taken down and started again: its restart is its recovery.
+    // A pump that meets a fault of the disk, or a chunk that cannot be made, is taken down and started again: its restart is its recovery.
     private async Task KeepPumpAsync(PumpSettings settings, RouteSettings route, LogTail tail, Func<Journal, Output> output, CancellationToken cancel)
     {
         await Task.Yield();
+        using var backing = BackingOf(settings.Log);
         var last = "";
         while (true)
         {
             try
             {
-                await RunPumpAsync(settings, route, tail, output, cancel);
+                await RunPumpAsync(settings, route, backing, tail, output, cancel);
                 return;
             }
-            catch (IOException e)
+            catch (Exception e) when (e is IOException or ForwardException)
             {
                 if (!string.Equals(last, e.Message, StringComparison.Ordinal))
                     _settings.Report($"route {settings.Name} of {settings.Log}: {e.Message}; starting it again every second");
@@ -191,13 +192,13 @@ public sealed class TransferProcess
         }
     }
 
-    private async Task RunPumpAsync(PumpSettings settings, RouteSettings route, LogTail tail, Func<Journal, Output> output, CancellationToken cancel)
+    private async Task RunPumpAsync(PumpSettings settings, RouteSettings route, BackingFiles? backing, LogTail tail, Func<Journal, Output> output, CancellationToken cancel)
     {
         var storage = Storage(settings.Log);
         LineReader reader;
         ulong bootStart;
         // The writer makes the first segment, whose header holds the log's identity, and says what is new since the machine was booted.
-        while ((reader = MakeReader(settings, route, storage)).Log == Guid.Empty
+        while ((reader = MakeReader(settings, route, backing, storage)).Log == Guid.Empty
             || !TryFindBootStart(storage, out bootStart))
         {
             reader.Dispose();
@@ -220,12 +221,12 @@ public sealed class TransferProcess
         }
     }
 
-    private LineReader MakeReader(PumpSettings settings, RouteSettings route, ILogStorage storage) =>
-        new(storage, _settings.Host, new PathMatch(route.Match), ReadableEnd(settings.Log), _settings.Report)
-        {
-            Backing = _settings.Mounts.FirstOrDefault(m => string.Equals(m.Name, settings.Log, StringComparison.Ordinal))?.BackingDirectory is { } directory
-                ? new BackingFiles(_settings.Disk, directory) : null,
-        };
+    private LineReader MakeReader(PumpSettings settings, RouteSettings route, BackingFiles? backing, ILogStorage storage) =>
+        new(storage, _settings.Host, new PathMatch(route.Match), ReadableEnd(settings.Log), _settings.Report) { Backing = backing };
+
+    private BackingFiles? BackingOf(string log) =>
+        _settings.Mounts.FirstOrDefault(m => string.Equals(m.Name, log, StringComparison.Ordinal))?.BackingDirectory is { } directory
+            ? new BackingFiles(_settings.Disk, directory) : null;
 
     // What is not on the disk yet is not acknowledged: after a loss of power it comes again, and must not have gone further before.
     private Func<ulong>? ReadableEnd(string log) => log == ReceiveLog && _settings.Receive!.Commit == CommitLevel.Strict ? () => _intake!.Committed : null;

@@ -11,6 +11,9 @@ internal sealed class BufferBudget(long bytesMax, Action<string> report, TimePro
     private bool exhausted;
     private long since;
 
+    /// <summary>Less than half of it is used.</summary>
+    public bool IsPlenty => Volatile.Read(ref used) < bytesMax / 2;
+
     /// <summary>False: that much is not left, and who asked has to go. Reported when it begins, not for each.</summary>
     public bool TryTake(long bytes)
     {

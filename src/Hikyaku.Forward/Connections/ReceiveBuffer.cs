@@ -11,7 +11,7 @@ internal sealed class ReceiveBuffer(BufferBudget budget) : IDisposable
     private const int IdleBytes = 4 * 1024;
     private const int LeastBytes = 64 * 1024;
 
-    // As much as a peer has filled before is taken at once the next time. All connections together may do so and stay within the budget.
+    // Who has sent so much before, and now the first LeastBytes of the next message, gets room for it at once, while there is plenty.
     private const int AtOnceBytesMax = 512 * 1024;
 
     private readonly byte[] idle = new byte[IdleBytes];
@@ -48,7 +48,8 @@ internal sealed class ReceiveBuffer(BufferBudget budget) : IDisposable
         }
         else if (Count == length || (rented is null && needed > length))
         {
-            return TryGrow((int)Math.Max(Math.Min(needed, filled), Math.Max(LeastBytes, Math.Min(length * 2L, Math.Max(needed, length + 1L)))));
+            var atOnce = Count >= LeastBytes && budget.IsPlenty ? Math.Min(needed, filled) : 0;
+            return TryGrow((int)Math.Max(atOnce, Math.Max(LeastBytes, Math.Min(length * 2L, Math.Max(needed, length + 1L)))));
         }
         else if (start > 0 && length - end < Math.Min(needed - Count, LeastBytes))
         {

@@ -28,6 +28,9 @@ public readonly ref struct Entry
     /// <summary>Whether it is a block of lines, at most <see cref="EntryWriter.BlockBytesMax"/> bytes.</summary>
     public bool IsBlock { get; init; }
 
+    /// <summary>How many lines it holds.</summary>
+    public int Lines => IsBlock ? 1 + Message.Count((byte)'\n') : 1;
+
     /// <summary>Where it comes from, taken from the record and from the chunk's common fields.</summary>
     public EntryFields Fields { get; init; }
 

@@ -74,6 +74,15 @@ public ref struct EntryReader
         return count;
     }
 
+    /// <summary>How many lines the entries that are left hold, read to the end.</summary>
+    public long CountLines()
+    {
+        var lines = 0L;
+        while (TryRead(out var entry))
+            lines += entry.Lines;
+        return lines;
+    }
+
     // [EventTime, {"message": text}], with a small "common" or without one, as our own writer makes it: nearly all entries that are
     // no blocks. Whatever is not just so is read in the general way.
     private bool TryReadPlain(out Entry entry)

@@ -38,7 +38,6 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
     private readonly ByteBuffer packed = new(bytesMax);
     private int entriesStart;
     private int entriesEnd;
-    private long lines;
 
     /// <summary>Entries added since <see cref="Begin"/>.</summary>
     public int Count { get; private set; }
@@ -61,7 +60,6 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
         packed.Clear();
         entriesEnd = 0;
         Count = CommonCount = fieldCount = 0;
-        lines = 0;
         MessagePackWriter.WriteArrayHeader(message, 3);
         MessagePackWriter.WriteText(message, tag);
         // bin with 32 bits of length, which Finish knows.
@@ -81,7 +79,6 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
     {
         EntryWriter.Write(message, time, line, fields.Written, fieldCount);
         Count++;
-        lines++;
     }
 
     /// <summary>Adds fields that several lines share; returns their index for <see cref="AddCompact"/>.</summary>
@@ -99,7 +96,6 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
     {
         EntryWriter.WriteCompact(message, time, text, count > 1, commonIndex);
         Count++;
-        lines += count;
     }
 
     /// <summary>Adds entries as they were received. Not to be mixed with compact lines: they would take over each other's sources.</summary>
@@ -107,7 +103,6 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
     {
         message.Append(entries);
         Count += count;
-        lines += count;
     }
 
     /// <summary>Completes the message. The bytes are valid until the next <see cref="Begin"/>.</summary>
@@ -130,8 +125,7 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
     private ReadOnlyMemory<byte> Finish(ByteBuffer message, in ChunkOptions options, ReadOnlySpan<byte> compression)
     {
         BinaryPrimitives.WriteInt32BigEndian(message.At(entriesStart - 4, 4), message.Length - entriesStart);
-        var hasBlocks = lines > Count;
-        var keys = 1 + (options.Id.IsEmpty ? 0 : 1) + (compression.IsEmpty ? 0 : 1) + (options.Origin is null ? 0 : 4 + (hasBlocks ? 1 : 0) + (CommonCount > 0 ? 1 : 0));
+        var keys = 1 + (options.Id.IsEmpty ? 0 : 1) + (compression.IsEmpty ? 0 : 1) + (options.Origin is null ? 0 : 4 + (CommonCount > 0 ? 1 : 0));
         MessagePackWriter.WriteMapHeader(message, keys);
         MessagePackWriter.WriteText(message, "size"u8);
         MessagePackWriter.WriteUnsigned(message, (ulong)Count);
@@ -157,11 +151,6 @@ public sealed class ChunkWriter(int bytesMax = ForwardMessage.BytesMaxDefault)
             MessagePackWriter.WriteUnsigned(message, options.Number);
             MessagePackWriter.WriteText(message, "done"u8);
             MessagePackWriter.WriteUnsigned(message, options.Done);
-            if (hasBlocks)
-            {
-                MessagePackWriter.WriteText(message, "lines"u8);
-                MessagePackWriter.WriteUnsigned(message, (ulong)lines);
-            }
             if (CommonCount > 0)
             {
                 MessagePackWriter.WriteText(message, "common"u8);

@@ -80,12 +80,6 @@ public sealed class ForwardMessage(int messageBytesMax = ForwardMessage.BytesMax
     /// <summary>The sender has an ack for every number below this one.</summary>
     public ulong Done { get; private set; }
 
-    /// <summary>How many entries there are, as the sender says; 0 = it does not.</summary>
-    public ulong Size { get; private set; }
-
-    /// <summary>How many lines there are, as the sender says; 0 = as many as entries.</summary>
-    public ulong Lines { get; private set; }
-
     /// <summary>The raw MessagePack array of common fields, or empty.</summary>
     public ReadOnlyMemory<byte> Common { get; private set; }
 
@@ -120,7 +114,7 @@ public sealed class ForwardMessage(int messageBytesMax = ForwardMessage.BytesMax
         Tag = Chunk = Entries = Route = Common = default;
         HasOrigin = false;
         Origin = default;
-        Number = Done = Size = Lines = 0;
+        Number = Done = 0;
         own.Clear(BytesKept);
         return ParseArray(bytes[..Consumed]);
     }
@@ -235,10 +229,6 @@ public sealed class ForwardMessage(int messageBytesMax = ForwardMessage.BytesMax
                 problem = TakeOption(token.Kind == MessagePackKind.Unsigned, "number", problem, Number = token.Number);
             else if (name.SequenceEqual("done"u8))
                 problem = TakeOption(token.Kind == MessagePackKind.Unsigned, "done", problem, Done = token.Number);
-            else if (name.SequenceEqual("size"u8) && token.Kind == MessagePackKind.Unsigned)
-                Size = token.Number;
-            else if (name.SequenceEqual("lines"u8))
-                problem = TakeOption(token.Kind == MessagePackKind.Unsigned, "lines", problem, Lines = token.Number);
             else if (name.SequenceEqual("common"u8))
                 problem = TakeOption(token.Kind == MessagePackKind.Array, "common", problem, Common = raw);
         }
@@ -251,7 +241,7 @@ public sealed class ForwardMessage(int messageBytesMax = ForwardMessage.BytesMax
         }
         // Without an origin the other keys are somebody else's and mean something else.
         Route = Common = default;
-        Number = Done = Size = Lines = 0;
+        Number = Done = 0;
         return null;
     }
 

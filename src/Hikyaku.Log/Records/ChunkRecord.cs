@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Hikyaku.Log;
 
 /// <summary>
-/// One received chunk: body = 64 bytes (16 origin, u64 number, u64 done, i64 time, u32 entries, u32 lengths of common, route, tag, peer,
+/// One received chunk: body = 64 bytes (16 origin, u64 number, u64 done, i64 time, u32 lines, u32 lengths of common, route, tag, peer,
 /// u32 zero), then route, tag, peer, common, and the entries up to the end.
 /// </summary>
 public readonly ref struct ChunkRecord
@@ -24,8 +24,8 @@ public readonly ref struct ChunkRecord
     /// <summary>Unix time of receipt in nanoseconds.</summary>
     public long Time { get; private init; }
 
-    /// <summary>How many entries.</summary>
-    public uint Entries { get; private init; }
+    /// <summary>How many lines the entries hold.</summary>
+    public uint Lines { get; private init; }
 
     /// <summary>The sender's route.</summary>
     public ReadOnlySpan<byte> Route { get; private init; }
@@ -47,14 +47,14 @@ public readonly ref struct ChunkRecord
 
     /// <summary>Writes all but the entries, which are to be given as data of the append; returns the bytes written.</summary>
     public static int WriteHead(
-        Span<byte> dst, Guid origin, ulong number, ulong done, long time, uint entries,
+        Span<byte> dst, Guid origin, ulong number, ulong done, long time, uint lines,
         ReadOnlySpan<byte> route, ReadOnlySpan<byte> tag, ReadOnlySpan<byte> peer, ReadOnlySpan<byte> common)
     {
         origin.TryWriteBytes(dst[..FixedBytes], bigEndian: true, out _);
         BinaryPrimitives.WriteUInt64LittleEndian(dst[16..], number);
         BinaryPrimitives.WriteUInt64LittleEndian(dst[24..], done);
         BinaryPrimitives.WriteInt64LittleEndian(dst[32..], time);
-        BinaryPrimitives.WriteUInt32LittleEndian(dst[40..], entries);
+        BinaryPrimitives.WriteUInt32LittleEndian(dst[40..], lines);
         BinaryPrimitives.WriteInt32LittleEndian(dst[44..], common.Length);
         BinaryPrimitives.WriteInt32LittleEndian(dst[48..], route.Length);
         BinaryPrimitives.WriteInt32LittleEndian(dst[52..], tag.Length);
@@ -85,7 +85,7 @@ public readonly ref struct ChunkRecord
             Number = BinaryPrimitives.ReadUInt64LittleEndian(body[16..]),
             Done = BinaryPrimitives.ReadUInt64LittleEndian(body[24..]),
             Time = BinaryPrimitives.ReadInt64LittleEndian(body[32..]),
-            Entries = BinaryPrimitives.ReadUInt32LittleEndian(body[40..]),
+            Lines = BinaryPrimitives.ReadUInt32LittleEndian(body[40..]),
             Route = rest[..(int)route],
             Tag = rest.Slice((int)route, (int)tag),
             Peer = rest.Slice((int)(route + tag), (int)peer),

@@ -2,7 +2,6 @@ namespace Hikyaku.Log;
 
 internal sealed unsafe class SegmentFileMemory : SegmentMemory
 {
-    private const int SystemCallBytes = 32 << 10;
     private const long PageBytes = 4096;
 
     private static readonly byte[] Zeros = new byte[256 << 10];
@@ -46,11 +45,12 @@ internal sealed unsafe class SegmentFileMemory : SegmentMemory
         }
     }
 
+    // What the system call leaves, the stores do.
     public override void Store(long at, ReadOnlySpan<byte> bytes)
     {
         fixed (byte* start = bytes)
         {
-            nint done = bytes.Length < SystemCallBytes ? 0 : Math.Max(Libc.PWrite(_fd, start, bytes.Length, at), 0);
+            nint done = Math.Max(Libc.PWrite(_fd, start, bytes.Length, at), 0);
             base.Store(at + done, bytes[(int)done..]);
         }
     }

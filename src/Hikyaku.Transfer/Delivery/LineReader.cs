@@ -78,6 +78,10 @@ internal sealed class LineReader : IDisposable
     private long _limit;
     private long _taken;
 
+    // Up to here the counts go, whatever is read again; and of the record read next what they have already: -1 nothing, long.MaxValue all.
+    private LogPosition _counted;
+    private long _done;
+
     /// <param name="storage">The log.</param>
     /// <param name="host">The name of this host.</param>
     /// <param name="match">Which paths are carried.</param>
@@ -99,7 +103,7 @@ internal sealed class LineReader : IDisposable
     /// <summary>The log's identity; empty if it has no segment yet.</summary>
     public Guid Log { get; }
 
-    /// <summary>Where extents lie; null: nowhere, and what they hold is lost.</summary>
+    /// <summary>Where extents lie, its owner's to dispose; null: nowhere, and the first extent is an error.</summary>
     public BackingFiles? Backing { get; init; }
 
     /// <summary>What is read next.</summary>
@@ -177,12 +181,16 @@ internal sealed class LineReader : IDisposable
             }
 
             _taken = 0;
+            _done = _counted.Record > record.Sequence ? long.MaxValue : _counted.Record == record.Sequence ? _counted.Taken : -1;
             _limit = to is { } last && record.Sequence == last.Record ? last.Taken : long.MaxValue;
             if (ReadRecord(chunk, record, bounded: to is null))
             {
                 _skip = 0;
+                NoteCounted(new LogPosition(record.Sequence + 1, -1));
                 continue;
             }
+
+            NoteCounted(new LogPosition(record.Sequence, _taken));
 
             // The record goes on in the next chunk.
             _log.StepBack();
@@ -212,10 +220,23 @@ internal sealed class LineReader : IDisposable
             return [.. _counts.Values.Select(static c => c.Status())];
     }
 
-    public void Dispose()
+    public void Dispose() => _log.Dispose();
+
+    private void NoteCounted(LogPosition position)
     {
-        _log.Dispose();
-        Backing?.Dispose();
+        if (position > _counted)
+            _counted = position;
+    }
+
+    // Of so many bytes up to this place in the record.
+    private long Uncounted(long to, long bytes) => _done < 0 ? bytes : Math.Clamp(to - _done, 0, bytes);
+
+    private bool IsNew => _done < long.MaxValue;
+
+    private void CountMalformed(long count)
+    {
+        if (IsNew)
+            Malformed += count;
     }
 
     private void Reopen(ulong position)
@@ -302,16 +323,18 @@ internal sealed class LineReader : IDisposable
     {
         if (!WriteRecord.TryParse(record.Body, out var write) || FileOf(write.Source, write.Handle) is not { } file)
         {
-            Malformed++;
+            CountMalformed(1);
             return true;
         }
 
         var known = KnownOf(file, write.Pid, write.Uid);
         var length = write.Data.Length;
-        if (_skip == 0)
-            known.Count.Add(0, length, write.Time);
         if (!known.Count.Matched)
+        {
+            known.Count.Add(0, Uncounted(length, length), write.Time);
             return true;
+        }
+
         var from = (int)Math.Min(_skip, length);
         return TakeLines(chunk, file, known, write.Time, write.Data[from..], from, length, bounded ? Ending.Overfull : Ending.AtBound);
     }
@@ -320,33 +343,37 @@ internal sealed class LineReader : IDisposable
     {
         if (!ExtentRecord.TryParse(record.Body, out var extent) || FileOf(extent.Source, extent.Handle) is not { } file)
         {
-            Malformed++;
+            CountMalformed(1);
             return true;
         }
 
         file.Backing = extent.File;
         var known = KnownOf(file, extent.Pid, extent.Uid);
         var length = (long)(extent.To - extent.From);
-        if (_skip == 0)
-            known.Count.Add(0, length, extent.Time);
         if (!known.Count.Matched)
+        {
+            known.Count.Add(0, Uncounted(length, length), extent.Time);
             return true;
+        }
+
+        if (Backing is null)
+            throw new IOException($"{_storage.Location}: record {record.Sequence} stands in a file underneath the mount, and where that is was not said");
         if (_piece.Length < Math.Min(length, PieceBytes))
             _piece = new byte[BitOperations.RoundUpToPowerOf2((uint)Math.Min(length, PieceBytes))];
         for (var from = _skip; from < length;)
         {
             var piece = _piece.AsSpan(0, (int)Math.Min(_piece.Length, length - from));
-            var got = Backing?.Read(extent, from, piece) ?? 0;
+            var got = Backing.Read(extent, from, piece);
             // A chunk may end wherever a line does: many of them may be in one extent, and stepping back costs next to nothing.
             if (!TakeLines(chunk, file, known, extent.Time, piece[..got], from, length, bounded ? Ending.Full : Ending.AtBound))
                 return false;
             from += got;
             if (got == piece.Length)
                 continue;
-            Gone += length - from;
+            Gone += Uncounted(length, length - from);
             EndLine(chunk, file, known, extent.Time);
-            if (!file.IsToldOf)
-                _report($"{Encoding.UTF8.GetString(file.Path)}: bytes {extent.From + (ulong)from} to {extent.To} are lost: below the mount somebody has removed or cut the file before they were carried");
+            if (!file.IsToldOf && IsNew)
+                _report($"{Encoding.UTF8.GetString(file.Path)}: bytes {extent.From + (ulong)from} to {extent.To} are lost: {Backing.Loss}");
             file.IsToldOf = true;
             break;
         }
@@ -359,7 +386,7 @@ internal sealed class LineReader : IDisposable
     private bool TakeLines(Chunk chunk, OpenFile file, Known known, long time, ReadOnlySpan<byte> data, long from, long length, Ending ending)
     {
         var lines = file.Lines;
-        var before = chunk.Lines;
+        var fresh = 0L;
         var cut = lines.Cut;
         var whole = true;
         var end = from + data.Length;
@@ -367,15 +394,20 @@ internal sealed class LineReader : IDisposable
         {
             chunk.Add(new LineBlock(known.Source, time, text, count));
             _taken = end - data.Length;
-            if (_taken < length && (_taken == _limit || (ending == Ending.Full && chunk.IsFull) || (ending == Ending.Overfull && chunk.IsOverfull)))
+            if (_taken > _done)
+                fresh += count;
+            // Never before anything of the record is taken: that place would be the end of the record before, and this line its own.
+            if (_taken > _skip && _taken < length && (_taken == _limit || (ending == Ending.Full && chunk.IsFull) || (ending == Ending.Overfull && chunk.IsOverfull)))
             {
                 whole = false;
                 break;
             }
         }
 
-        known.Count.Add(chunk.Lines - before, 0, time);
-        Cut += lines.Cut - cut;
+        var to = whole ? end : _taken;
+        known.Count.Add(fresh, Uncounted(to, to - from), time);
+        if (to > _done)
+            Cut += lines.Cut - cut;
         if (lines.Tail.Length > 0)
             _unfinished.Add(file);
         else if (_unfinished.Count > 0)
@@ -389,7 +421,7 @@ internal sealed class LineReader : IDisposable
         if (!file.Lines.TryEnd(out var text) || !known.Count.Matched)
             return;
         chunk.Add(new LineBlock(known.Source, time, text));
-        known.Count.Add(1, 0, time);
+        known.Count.Add(IsNew ? 1 : 0, 0, time);
     }
 
     private void ReadClose(Chunk chunk, in LogRecord record)
@@ -425,7 +457,7 @@ internal sealed class LineReader : IDisposable
     {
         if (!ChunkRecord.TryParse(record.Body, out var received))
         {
-            Malformed++;
+            CountMalformed(1);
             return true;
         }
 
@@ -437,7 +469,7 @@ internal sealed class LineReader : IDisposable
                 return false;
         }
 
-        Malformed += entries.Broken;
+        CountMalformed(entries.Broken);
         return true;
     }
 
@@ -446,7 +478,7 @@ internal sealed class LineReader : IDisposable
     private bool TakeEntry(Chunk chunk, in Entry entry, in ChunkRecord received, bool isLast, bool bounded)
     {
         var text = entry.Message;
-        var left = entry.IsBlock ? 1 + text.Count((byte)'\n') : 1;
+        var left = entry.Lines;
         if (_taken + left <= _skip)
         {
             _taken += left;
@@ -462,7 +494,8 @@ internal sealed class LineReader : IDisposable
             var lines = LineBlock.Take(ref text, left, _limit - _taken, out var count);
             left -= count;
             _taken += count;
-            known.Count.Add(count, lines.Length + 1 - count, time);
+            var fresh = Uncounted(_taken, count);
+            known.Count.Add(fresh, fresh > 0 ? lines.Length + 1 - count : 0, time);
             if (known.Count.Matched)
                 AddPieces(chunk, new LineBlock(known.Source, time, lines, count));
             if ((left > 0 || !isLast) && (_taken == _limit || (bounded && chunk.IsOverfull)))
@@ -484,7 +517,8 @@ internal sealed class LineReader : IDisposable
         for (; text.Length > LineAssembler.LineBytesMax; text = text[LineAssembler.LineBytesMax..])
         {
             chunk.Add(new LineBlock(lines.Source, lines.Time, text[..LineAssembler.LineBytesMax]));
-            Cut++;
+            if (_taken > _done)
+                Cut++;
         }
 
         chunk.Add(new LineBlock(lines.Source, lines.Time, text));

@@ -173,7 +173,7 @@ internal sealed class Pump : IAsyncDisposable
         Add("dropped before they were read", _reader.Missed);
         Add("damaged regions of the log", _reader.DamagedRegions);
         Add("malformed entries", _reader.Malformed);
-        Add("bytes removed or cut below the mount before they were carried", _reader.Gone);
+        Add("bytes removed, cut or unreadable below the mount before they were carried", _reader.Gone);
         Add("chunks no longer in the log", _unreadable);
         Add("lines carried in pieces, being longer than 4 MiB (nothing lost)", _reader.Cut);
         return losses;
@@ -189,9 +189,13 @@ internal sealed class Pump : IAsyncDisposable
         foreach (var old in _journal.Open.ToArray())
         {
             _number = old.Number + 1;
-            // Records that a loss of power has taken.
+            // Nothing is left to repeat: a loss of power has taken its records.
             if (old.From == old.To)
+            {
+                _journal.Acknowledge(old.Number);
                 continue;
+            }
+
             Chunk? chunk;
             while ((chunk = _output.TryBegin(old.Note)) is null)
             {

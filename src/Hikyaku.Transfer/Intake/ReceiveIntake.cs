@@ -275,7 +275,9 @@ internal sealed class ReceiveIntake : IDisposable
             return message.Entries.Length;
         }
 
-        if (!TryAppend(message, message.Origin, message.Done, message.Entries.Span, peer))
+        // As in a record of a log: not what the peer says.
+        var lines = new EntryReader(message.Entries.Span, message.Common.Span, _scratch).CountLines();
+        if (!TryAppend(message, message.Origin, message.Done, message.Entries.Span, lines, peer))
             return 0;
         _peers.Add(message.Origin, message.Route.Span, message.Number);
         return message.Entries.Length;
@@ -308,19 +310,23 @@ internal sealed class ReceiveIntake : IDisposable
         var entries = new EntryReader(all[start..], message.Common.Span, _scratch);
         var begin = start;
         var broken = 0L;
+        var lines = 0L;
         while (start < all.Length)
         {
-            var more = entries.TryRead(out _);
+            var more = entries.TryRead(out var entry);
+            if (more)
+                lines += entry.Lines;
             var end = more ? begin + entries.Position : all.Length;
             if (more && end - start < ForeignRecordBytes && end < all.Length)
                 continue;
             var isLast = end == all.Length;
             var part = id == Guid.Empty ? 0 : ForeignTable.Part(start, isLast);
-            if (!TryAppend(message, id, part, all[start..end], peer))
+            if (!TryAppend(message, id, part, all[start..end], lines, peer))
                 return start;
             if (id != Guid.Empty)
                 _foreign.Add(id, part, end - start);
             start = end;
+            lines = 0;
             _malformed += entries.Broken - broken;
             broken = entries.Broken;
         }
@@ -333,23 +339,21 @@ internal sealed class ReceiveIntake : IDisposable
         return start;
     }
 
-    private bool TryAppend(ForwardMessage message, Guid origin, ulong done, ReadOnlySpan<byte> entries, ForwardPeer peer)
+    private bool TryAppend(ForwardMessage message, Guid origin, ulong done, ReadOnlySpan<byte> entries, long lines, ForwardPeer peer)
     {
-        // One of our own says how many there are; it is for the status alone.
-        var count = message.Size > 0 && IsNumbered(message) ? (long)Math.Min(message.Size, (ulong)entries.Length) : EntryReader.Count(entries);
         var size = ChunkRecord.HeadBytes(message.Route.Length, message.Tag.Length, peer.Address.Length, message.Common.Length);
         if (_head.Length < size)
             _head = new byte[size * 2];
         Span<byte> address = stackalloc byte[256];
         var addressLength = Encoding.UTF8.GetBytes(peer.Address.AsSpan(0, Math.Min(64, peer.Address.Length)), address);
         var number = IsNumbered(message) ? message.Number : 0;
-        var length = ChunkRecord.WriteHead(_head, origin, number, done, UnixNanoseconds(), (uint)count,
+        var length = ChunkRecord.WriteHead(_head, origin, number, done, UnixNanoseconds(), (uint)lines,
             message.Route.Span, message.Tag.Span, address[..addressLength], message.Common.Span);
         if (!_log.TryAppend(RecordKind.Chunk, _head.AsSpan(0, length), entries, out _))
             return false;
         _full = false;
         _chunks++;
-        _lines += Math.Max(count, (long)Math.Min(message.Lines, (ulong)entries.Length));
+        _lines += lines;
         _bytes += entries.Length;
         return true;
     }

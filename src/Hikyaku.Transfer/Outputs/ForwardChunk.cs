@@ -16,6 +16,7 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
     private readonly Dictionary<LineSource, int> _common = [];
     private LineSource? _last;
     private bool _compact;
+    private bool _mustBeginAnew;
     private ulong _lowest;
 
     /// <summary>Where it goes, and where it would go again.</summary>
@@ -31,11 +32,12 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
 
     public override bool IsOverfull => _writer.Length >= OverfullBytes;
 
-    public void Begin(Receiver receiver)
+    public void Begin(Receiver receiver, bool compact)
     {
         Reset();
         Receiver = receiver;
-        _compact = receiver.TakesCompact;
+        _compact = compact;
+        _mustBeginAnew = false;
         _common.Clear();
         _last = null;
         Message = default;
@@ -67,25 +69,29 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
         });
     }
 
-    // Packed for a server that takes the compact form and is gone; the one that is there may not take it.
-    public override bool MustBeginAnew => _compact && !Receiver.HasRoom && output.Choose() is { TakesCompact: false };
+    // Packed for a server that takes the compact form, over a connection that is gone; whoever is there now may not take it.
+    public override bool MustBeginAnew => _mustBeginAnew;
 
     /// <summary>False for one that grew by a huge line and should not be kept for reuse.</summary>
     public bool IsWorthKeeping => _writer.Length <= SpareBytes;
 
     public override bool TryWriteNote(ByteBuffer target)
     {
-        // Begun while the line was not there yet: its server may be gone by now.
-        if (!Receiver.HasRoom)
+        // Begun while the line was not there yet: its server may be gone by now, or another one may answer in its place.
+        if (!CanGoTo(Receiver))
         {
-            if (output.Choose() is not { } other || (_compact && !other.TakesCompact))
+            var other = output.Choose();
+            _mustBeginAnew = other is not null && !CanGoTo(other);
+            if (other is null || _mustBeginAnew)
                 return false;
             Receiver = other;
         }
 
-        MessagePackWriter.WriteText(target, Receiver.NameBytes);
+        ForwardNote.Write(target, Receiver.NameBytes, _compact);
         return true;
     }
+
+    private bool CanGoTo(Receiver receiver) => receiver.HasRoom && (!_compact || receiver.TakesCompact);
 
     protected override void Pack(in LineBlock lines)
     {
@@ -121,6 +127,23 @@ internal sealed class ForwardChunk(ForwardOutput output) : Chunk
     }
 
     private static EntryFields Fields(LineSource source) => new() { Host = source.Host, Path = source.Path, Pid = source.Pid, Uid = source.Uid };
+}
+
+/// <summary>What the journal keeps of a chunk: its server and its form, for a repetition must have both.</summary>
+internal static class ForwardNote
+{
+    public static void Write(ByteBuffer target, ReadOnlySpan<byte> server, bool compact)
+    {
+        MessagePackWriter.WriteText(target, server);
+        MessagePackWriter.WriteUnsigned(target, compact ? Ack.TakesBlocks : 0UL);
+    }
+
+    public static void Read(ReadOnlySpan<byte> note, out ReadOnlySpan<byte> server, out bool compact)
+    {
+        var reader = new MessagePackReader(note);
+        server = reader.Read(out var name) == ReadResult.Success ? name.Payload : default;
+        compact = reader.Read(out var form) == ReadResult.Success && form is { Kind: MessagePackKind.Unsigned, Number: Ack.TakesBlocks };
+    }
 }
 
 /// <summary>The id under which a chunk is acknowledged: the log's first bytes and the number, in hex. The same at every try.</summary>

@@ -34,11 +34,12 @@ internal sealed class ForwardOutput : Output
 
     public override Chunk? TryBegin(ReadOnlySpan<byte> note)
     {
-        var receiver = note.IsEmpty ? Choose() : Noted(note);
+        var compact = false;
+        var receiver = note.IsEmpty ? Choose() : Noted(note, out compact);
         if (receiver is null)
             return null;
         var chunk = _spare.TryPop(out var spare) ? spare : new ForwardChunk(this);
-        chunk.Begin(receiver);
+        chunk.Begin(receiver, note.IsEmpty ? receiver.TakesCompact : compact);
         return chunk;
     }
 
@@ -88,14 +89,12 @@ internal sealed class ForwardOutput : Output
     }
 
     // A server that left the configuration still has its chunks: they go to another one, and may then arrive twice.
-    private Receiver? Noted(ReadOnlySpan<byte> note)
+    private Receiver? Noted(ReadOnlySpan<byte> note, out bool compact)
     {
-        var reader = new MessagePackReader(note);
-        if (reader.Read(out var name) != ReadResult.Success)
-            return Choose();
+        ForwardNote.Read(note, out var server, out compact);
         foreach (var receiver in _receivers)
         {
-            if (name.Payload.SequenceEqual(receiver.NameBytes))
+            if (server.SequenceEqual(receiver.NameBytes))
                 return receiver;
         }
 

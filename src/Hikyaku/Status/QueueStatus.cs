@@ -26,7 +26,7 @@ internal sealed record QueueStatus(long Records, long Lines, long Bytes, double 
             else if (record.Kind is RecordKind.Extent && ExtentRecord.TryParse(record.Body, out var extent))
                 Count(0, (long)(extent.To - extent.From), extent.Time);
             else if (record.Kind is RecordKind.Chunk && ChunkRecord.TryParse(record.Body, out var chunk))
-                Count(chunk.Entries, chunk.EntriesBytes.Length, chunk.Time);
+                Count(chunk.Lines, chunk.EntriesBytes.Length, chunk.Time);
             complete = Stopwatch.GetElapsedTime(began) < Patience;
         }
         var now = (TimeProvider.System.GetUtcNow() - DateTimeOffset.UnixEpoch).TotalSeconds;

@@ -25,7 +25,7 @@ public sealed class CompressionTests
 
             Assert.Equal(MessageKind.CompressedPackedForward, message.Parse(bytes));
             Assert.True(message.Entries.Span.SequenceEqual(entries));
-            Assert.Equal((7ul, 3ul, (ulong)round * 1000, bytes.Length), (message.Number, message.Done, message.Size, message.Consumed));
+            Assert.Equal((7ul, 3ul, bytes.Length), (message.Number, message.Done, message.Consumed));
             Assert.True(bytes.Length < entries.Length / 4, $"{bytes.Length} of {entries.Length} bytes");
         }
     }

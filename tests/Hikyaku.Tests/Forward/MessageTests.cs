@@ -277,7 +277,6 @@ public sealed class MessageTests
     [InlineData("a4646f6e65ff", "done")]
     [InlineData("a5726f75746505", "route")]
     [InlineData("a6636f6d6d6f6e80", "common")]
-    [InlineData("a56c696e6573c3", "lines")]
     public void Our_option_keys_of_the_wrong_type_beside_an_origin_are_named(string option, string name)
     {
         var message = new ForwardMessage();

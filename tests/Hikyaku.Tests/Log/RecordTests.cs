@@ -48,7 +48,7 @@ public sealed class RecordTests
         Assert.Equal(body.Length - 5, head);
         "eeeee"u8.CopyTo(body.AsSpan(head));
         Assert.True(ChunkRecord.TryParse(body, out var chunk));
-        Assert.Equal((origin, 11ul, 10ul, 12L, 13u), (chunk.Origin, chunk.Number, chunk.Done, chunk.Time, chunk.Entries));
+        Assert.Equal((origin, 11ul, 10ul, 12L, 13u), (chunk.Origin, chunk.Number, chunk.Done, chunk.Time, chunk.Lines));
         Assert.True(chunk.Route.SequenceEqual("r"u8) && chunk.Tag.SequenceEqual("tt"u8) && chunk.Peer.SequenceEqual("ppp"u8));
         Assert.True(chunk.Common.SequenceEqual("cccc"u8) && chunk.EntriesBytes.SequenceEqual("eeeee"u8));
         for (int at = 44; at < 60; at += 4)

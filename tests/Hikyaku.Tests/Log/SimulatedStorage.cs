@@ -25,6 +25,12 @@ internal sealed unsafe class SimulatedStorage : ILogStorage, IDisposable
     public int OpenMappings { get; private set; }
     public long Rewritten { get; set; }
 
+    /// <summary>The writer is killed after so many bytes of the next store of many at once.</summary>
+    public int? KillsStoreAfter { get; set; }
+
+    /// <summary>Where writers have said that they will store, and that they have left.</summary>
+    public List<(string What, long From, long To)> Hints { get; } = [];
+
     /// <summary>Called after each call, for races that need another thread's step just there.</summary>
     public Action<string>? After { get; set; }
 
@@ -193,6 +199,26 @@ internal sealed unsafe class SimulatedStorage : ILogStorage, IDisposable
         }
 
         public override void Rewrite(long from, long to) => _storage.Rewritten += to - from;
+
+        public override void Prepare(long from, long to)
+        {
+            if (new ReadOnlySpan<byte>(Pointer + from, (int)(to - from)).ContainsAnyExcept((byte)0)) throw new InvalidOperationException("what is prepared is not empty");
+            _storage.Hints.Add(("prepare", from, to));
+        }
+
+        public override void Leave(long from, long to) => _storage.Hints.Add(("leave", from, to));
+
+        public override void Store(long at, ReadOnlySpan<byte> bytes)
+        {
+            if (_storage.KillsStoreAfter is not { } count)
+            {
+                base.Store(at, bytes);
+                return;
+            }
+            base.Store(at, bytes[..Math.Min(count, bytes.Length)]);
+            _storage.KillsStoreAfter = null;
+            throw new LogException(LogFault.Storage, "killed in the midst of it");
+        }
 
         public override void Dispose()
         {

@@ -15,9 +15,11 @@ public sealed class ExtentTests : IDisposable
     private readonly WrittenLog _log;
     private readonly List<string> _reports = [];
     private readonly InterruptedDisk _disk = new();
+    private readonly BackingFiles _files;
 
     public ExtentTests()
     {
+        _files = new BackingFiles(_disk, _root);
         _log = new WrittenLog(WrittenLog.MakeBell(), Path.Combine(_root, "log"), new LogOptions { SegmentBytes = 256 << 10, CursorDirectory = _root, Cursors = ["route"] });
     }
 
@@ -132,14 +134,151 @@ public sealed class ExtentTests : IDisposable
     }
 
     [Fact]
-    public void A_log_without_a_directory_of_backing_files_counts_what_is_lost()
+    public void A_log_whose_directory_of_backing_files_was_not_named_waits()
     {
         _log.Extent("a.log", 1, 3, 0, 0, 10);
         using var reader = new LineReader(_log.Storage, "agent", new PathMatch([]), null, _reports.Add);
         reader.Seek(LogPosition.Start, []);
-        reader.Fill(new ListedChunk(), null);
 
+        Assert.Throws<IOException>(() => reader.Fill(new ListedChunk(), null));
+        Assert.Equal(0, reader.Gone);
+    }
+
+    [Fact]
+    public void A_directory_that_is_away_is_no_loss()
+    {
+        _log.Extent("a.log", 1, 3, 0, 0, 4);
+        var directory = Path.Combine(_root, "away");
+        using var files = new BackingFiles(_disk, directory);
+        using (var reader = Reader(files: files))
+        {
+            Assert.Throws<IOException>(() => reader.Fill(new ListedChunk(), null));
+            Assert.Equal(0, reader.Gone);
+        }
+
+        Directory.CreateDirectory(directory);
+        File.WriteAllText(Path.Combine(directory, BackingFile.LiveName(3)), "one\n");
+        using var again = Reader(files: files);
+        var chunk = new ListedChunk();
+        again.Fill(chunk, null);
+
+        Assert.Equal("one", chunk.Text);
+    }
+
+    [Fact]
+    public void Bytes_that_the_disk_cannot_read_time_after_time_are_lost_and_nothing_else_is()
+    {
+        File.WriteAllText(Live(3), "first\n" + new string('x', 8186) + "bad\n" + "last\n");
+        _log.Extent("a.log", 1, 3, 0, 0, 6);
+        _log.Extent("a.log", 1, 3, 0, 6, 8196);
+        _log.Extent("a.log", 1, 3, 0, 8196, 8201);
+        _disk.Bad = (8190, 8196);
+        for (var attempt = 1; attempt < 5; attempt++)
+        {
+            using var reader = Reader();
+            Assert.Throws<IOException>(() => reader.Fill(new ListedChunk(), null));
+            Assert.Equal(0, reader.Gone);
+        }
+
+        // The page before the one that fails can be had.
+        Assert.Equal($"first|{new string('x', 4090)}|last", ReadAll(gone: 4100));
+        Assert.Contains("errno 5", Assert.Single(_reports), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_disk_that_recovers_before_the_last_try_has_lost_nothing()
+    {
+        File.WriteAllText(Live(3), "one\n");
+        _log.Extent("a.log", 1, 3, 0, 0, 4);
+        for (var round = 0; round < 3; round++)
+        {
+            _disk.Bad = (0, 4);
+            for (var attempt = 1; attempt < 5; attempt++)
+            {
+                using var reader = Reader();
+                Assert.Throws<IOException>(() => reader.Fill(new ListedChunk(), null));
+            }
+
+            _disk.Bad = default;
+            Assert.Equal("one", ReadAll());
+        }
+    }
+
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(2, 1)]
+    [InlineData(1, 3)]
+    public void Stretches_without_a_line_end_that_are_as_long_as_the_longest_line_can_be_read_again(int lengths, int extents)
+    {
+        var size = (ulong)lengths * LineAssembler.LineBytesMax;
+        File.WriteAllText(Live(3), new string('x', (int)size) + "rest\n" + string.Concat(Enumerable.Repeat("end\n", 200_000)));
+        for (var i = 0; i < extents; i++)
+            _log.Extent("a.log", 1, 3, 0, size * (ulong)i / (ulong)extents, size * (ulong)(i + 1) / (ulong)extents);
+        _log.Extent("a.log", 1, 3, 0, size, size + 5 + 800_000);
+        var parts = Parts(256 << 10);
+
+        Assert.Equal(new string('x', (int)size) + "rest" + string.Concat(Enumerable.Repeat("end", 200_000)), string.Concat(parts.Select(static p => p.Lines)).Replace("|", ""));
+        AssertRepeated(parts, 256 << 10);
+    }
+
+    [Fact]
+    public void What_is_read_again_for_another_chunk_is_counted_once()
+    {
+        File.WriteAllText(Live(3), string.Concat(Enumerable.Repeat("line\n", 200_000)));
+        _log.Extent("a.log", 1, 3, 0, 0, 1_000_000);
+        _log.Extent("a.log", 1, 4, 0, 0, 10);
+        _log.Write("a.log", 1, "one\ntwo\nhalf");
+        using var reader = Reader();
+        foreach (var bytes in new[] { 300_000, 100_000, 1_000_000_000, 1_000_000_000 })
+        {
+            // As when the server that it was made for is gone.
+            reader.Seek(LogPosition.Start, []);
+            while (reader.Fill(new ListedChunk { BytesMax = bytes }, null))
+            {
+                if (bytes < 1_000_000)
+                    break;
+            }
+        }
+
+        var source = Assert.Single(reader.Sources());
+        Assert.Equal((200_002, 1_000_012), (source.Lines, source.Bytes));
         Assert.Equal(10, reader.Gone);
+        Assert.Single(_reports);
+    }
+
+    [Fact]
+    public void A_file_that_is_cut_between_two_pieces_of_an_extent_is_read_to_its_end_from_what_was_saved()
+    {
+        var old = string.Concat(Enumerable.Range(0, 100_000).Select(static i => $"old {i}\n"));
+        File.WriteAllText(Live(3), old);
+        _log.Extent("a.log", 1, 3, 0, 0, (ulong)old.Length);
+        using var reader = Reader();
+        var first = new ListedChunk { BytesMax = 100_000 };
+        reader.Fill(first, null);
+        // What is delivered is left out of the saved file.
+        File.WriteAllText(Saved(3, 0), new string('\0', (int)reader.Position.Taken) + old[(int)reader.Position.Taken..]);
+        File.WriteAllText(Live(3), "new\n");
+        _log.Extent("a.log", 1, 3, 1, 0, 4);
+        var rest = new ListedChunk();
+        reader.Fill(rest, null);
+
+        Assert.Equal((old + "new").Replace('\n', '|'), first.Text + "|" + rest.Text);
+    }
+
+    [Fact]
+    public void A_file_that_is_cut_while_an_extent_is_read_is_read_on_from_what_was_saved()
+    {
+        var old = string.Concat(Enumerable.Range(0, 100_000).Select(static i => $"old {i}\n"));
+        File.WriteAllText(Live(3), old);
+        _log.Extent("a.log", 1, 3, 0, 0, (ulong)old.Length);
+        // Between the second piece and the look for a saved file.
+        _disk.AfterReading(Live(3), () => _disk.AfterReading(Live(3), () =>
+        {
+            File.WriteAllText(Saved(3, 0), old);
+            File.WriteAllText(Live(3), "new\n");
+        }));
+
+        Assert.Equal(old.TrimEnd().Replace('\n', '|'), ReadAll());
     }
 
     [Fact]
@@ -176,32 +315,11 @@ public sealed class ExtentTests : IDisposable
         _log.Write("a.log", 1, "begun ");
         _log.Extent("a.log", 1, 3, 0, 0, (ulong)text.Length - 3);
         _log.Extent("a.log", 1, 3, 0, (ulong)text.Length - 3, (ulong)text.Length);
-        using var reader = Reader();
-        var parts = new List<(LogPosition From, LogPosition To, string Lines, byte[] Before)>();
-        var tails = new ByteBuffer();
-        while (true)
-        {
-            var chunk = new ListedChunk { BytesMax = 100_000 };
-            var (from, before) = (reader.Position, tails.Written.ToArray());
-            if (!reader.Fill(chunk, null))
-                break;
-            tails.Clear();
-            reader.SaveTails(tails);
-            parts.Add((from, reader.Position, chunk.Text, before));
-        }
+        var parts = Parts(100_000);
 
         Assert.True(parts.Count > 10);
         Assert.Equal("begun " + text.ToString().TrimEnd(), string.Join('\n', parts.Select(static p => p.Lines.Replace('|', '\n'))));
-        foreach (var part in parts)
-        {
-            using var again = Reader(from: part.From, tails: part.Before);
-            var chunk = new ListedChunk { BytesMax = 100_000 };
-            while (again.Position < part.To && again.Fill(chunk, part.To))
-            {
-            }
-
-            Assert.Equal((part.Lines, part.To), (chunk.Text, again.Position));
-        }
+        AssertRepeated(parts, 100_000);
     }
 
     [Fact]
@@ -226,6 +344,7 @@ public sealed class ExtentTests : IDisposable
 
     public void Dispose()
     {
+        _files.Dispose();
         _log.Dispose();
         Directory.Delete(_root, recursive: true);
     }
@@ -246,9 +365,42 @@ public sealed class ExtentTests : IDisposable
         return chunk.Text;
     }
 
-    private LineReader Reader(string match = "*", LogPosition? from = null, byte[]? tails = null)
+    // All of the log in chunks of that size.
+    private List<(LogPosition From, LogPosition To, string Lines, byte[] Before)> Parts(int bytesMax)
     {
-        var reader = new LineReader(_log.Storage, "agent", new PathMatch([match]), null, _reports.Add) { Backing = new BackingFiles(_disk, _root) };
+        using var reader = Reader();
+        var parts = new List<(LogPosition From, LogPosition To, string Lines, byte[] Before)>();
+        var tails = new ByteBuffer();
+        while (true)
+        {
+            var chunk = new ListedChunk { BytesMax = bytesMax };
+            var (from, before) = (reader.Position, tails.Written.ToArray());
+            if (!reader.Fill(chunk, null))
+                return parts;
+            tails.Clear();
+            reader.SaveTails(tails);
+            parts.Add((from, reader.Position, chunk.Text, before));
+        }
+    }
+
+    private void AssertRepeated(List<(LogPosition From, LogPosition To, string Lines, byte[] Before)> parts, int bytesMax)
+    {
+        foreach (var part in parts)
+        {
+            using var again = Reader(from: part.From, tails: part.Before);
+            var chunk = new ListedChunk { BytesMax = bytesMax };
+            while (again.Position < part.To && again.Fill(chunk, part.To))
+            {
+            }
+
+            Assert.True(part.Lines == chunk.Text, $"{part.From} to {part.To}: {part.Lines.Length} bytes and then {chunk.Text.Length}");
+            Assert.Equal(part.To, again.Position);
+        }
+    }
+
+    private LineReader Reader(string match = "*", LogPosition? from = null, byte[]? tails = null, BackingFiles? files = null)
+    {
+        var reader = new LineReader(_log.Storage, "agent", new PathMatch([match]), null, _reports.Add) { Backing = files ?? _files };
         reader.Seek(from ?? LogPosition.Start, tails);
         return reader;
     }

@@ -291,6 +291,31 @@ public sealed class ForeignMessageTests : IDisposable
     }
 
     [Fact]
+    public async Task Lines_are_counted_where_they_are_stored_blocks_and_broken_entries_included()
+    {
+        Start();
+        var chunk = new ChunkWriter();
+        chunk.Begin("tag"u8);
+        var common = chunk.AddCommon(new EntryFields { Path = "a.log"u8 });
+        chunk.AddCompact(1, "one"u8, 1, common);
+        chunk.AddCompact(1, "two\nthree\n\nfive"u8, 4, -1);
+        chunk.AddPacked([0xc3], 1);
+        Assert.True(await Send(chunk.Finish(new ChunkOptions { Id = "id"u8, Origin = Guid.NewGuid(), Route = "r"u8, Number = 1, Done = 1 }).ToArray(), 1));
+        Assert.True(await Send(Message(["six"u8.ToArray(), "seven"u8.ToArray()]), 1));
+
+        Assert.Equal(7, _intake!.Status(0).Lines);
+        var counts = new List<uint>();
+        using var reader = new LogReader(_storage, 0);
+        while (reader.TryRead(out var record))
+        {
+            if (record.Kind == RecordKind.Chunk && ChunkRecord.TryParse(record.Body, out var stored))
+                counts.Add(stored.Lines);
+        }
+
+        Assert.Equal([5u, 2u], counts);
+    }
+
+    [Fact]
     public void The_fingerprint_is_MurmurHash3()
     {
         // The test value of the reference implementation's x64 variant with seed 0.

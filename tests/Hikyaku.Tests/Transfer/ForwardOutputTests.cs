@@ -57,6 +57,66 @@ public sealed class ForwardOutputTests
         Assert.True(first.Message.Chunk.Span.SequenceEqual(again.Message.Chunk.Span));
     }
 
+    [Fact]
+    public async Task A_chunk_packed_for_a_connection_that_is_gone_is_begun_anew()
+    {
+        await using var output = Output();
+        var peer = await Connected(0);
+        Deliver(output, 1);
+        await Acknowledge(peer, (await Receive(peer)).Message, Ack.TakesBlocks);
+        await Until(() => output.Status()[0].Lines == 300);
+        var chunk = output.TryBegin([])!;
+        peer.Dispose();
+        await Connected(1);
+        await Until(() => output.TryBegin([]) is not null);
+
+        // Whoever answers there now has not said yet what he takes.
+        Assert.False(chunk.TryWriteNote(new ByteBuffer()));
+        Assert.True(chunk.MustBeginAnew);
+        Assert.True(output.TryBegin([])!.TryWriteNote(new ByteBuffer()));
+    }
+
+    [Theory]
+    [InlineData(0, 3)]
+    [InlineData(Ack.TakesBlocks, 1)]
+    public async Task A_repetition_has_the_form_that_was_noted(int takes, int entries)
+    {
+        var note = new ByteBuffer();
+        await using (var before = Output())
+        {
+            var first = await Connected(0);
+            Deliver(before, 1);
+            await Acknowledge(first, (await Receive(first)).Message, takes);
+            await Until(() => before.Status()[0].Lines == 300);
+            Assert.True(before.TryBegin([])!.TryWriteNote(note));
+        }
+
+        await using var output = Output();
+        var peer = await Connected(1);
+        Deliver(output, 2, note.Written.ToArray());
+
+        Assert.Equal(100 * entries, EntryReader.Count((await Receive(peer)).Message.Entries.Span));
+    }
+
+    [Fact]
+    public async Task Very_many_short_lines_of_a_long_path_make_full_chunks_that_a_message_can_hold()
+    {
+        await using var output = Output();
+        await Connected(0);
+        Chunk? chunk = null;
+        await Until(() => (chunk = output.TryBegin([])) is not null);
+        var source = new LineSource(new byte[255], new byte[4096], 1, 2);
+        var block = new byte[8191];
+        block.AsSpan().Fill((byte)'\n');
+        while (!chunk!.IsOverfull)
+            chunk.Add(new LineBlock(source, 1, block, 8192));
+        chunk.Add(new LineBlock(source, 1, new byte[LineAssembler.LineBytesMax]));
+        chunk.Number = 1;
+        output.Deliver(chunk, 1);
+
+        Assert.True(chunk.IsFull);
+    }
+
     private ForwardOutput Output() => new(
         new ForwardOutputSettings(["server"]) { Compress = Compression.Zstd }, Guid.NewGuid(), "route", "tag", DialAsync, TimeProvider.System, Random.Shared, _reports.Enqueue);
 
@@ -74,10 +134,10 @@ public sealed class ForwardOutputTests
     }
 
     // Three lines each, a hundred times.
-    private static void Deliver(ForwardOutput output, ulong number)
+    private static void Deliver(ForwardOutput output, ulong number, byte[]? note = null)
     {
         Chunk? chunk = null;
-        SpinWait.SpinUntil(() => (chunk = output.TryBegin([])) is not null, Patience);
+        SpinWait.SpinUntil(() => (chunk = output.TryBegin(note)) is not null, Patience);
         Assert.NotNull(chunk);
         for (var i = 0; i < 100; i++)
             chunk.Add(new LineBlock(Source, 1_000_000_000L * i, Encoding.UTF8.GetBytes($"first {i}\nsecond {i}\nthird {i}"), 3));

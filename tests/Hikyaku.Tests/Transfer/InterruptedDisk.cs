@@ -10,6 +10,9 @@ internal sealed class InterruptedDisk() : RebootedDisk(OfThisMachine.Boot)
 
     public int MostOpen { get; private set; }
 
+    /// <summary>Bytes of any file that cannot be read: those from here to there.</summary>
+    public (long From, long To) Bad { get; set; }
+
     public void AfterReading(string path, Action action) => _after[path] = action;
 
     public int CountOpen(string path) => _open.Count(p => p == path);
@@ -27,6 +30,8 @@ internal sealed class InterruptedDisk() : RebootedDisk(OfThisMachine.Boot)
     {
         public override int Read(Span<byte> target, long at)
         {
+            if (at < disk.Bad.To && at + target.Length > disk.Bad.From)
+                throw new IOException($"{path}: cannot be read: input/output error", 5);
             var got = file.Read(target, at);
             if (disk._after.Remove(path, out var action))
                 action();

@@ -4,6 +4,8 @@ using System.Text;
 using Hikyaku.Forward;
 using Hikyaku.Log;
 using Hikyaku.Transfer;
+using Hikyaku.Transfer.Delivery;
+using Hikyaku.Transfer.Lines;
 using Xunit;
 
 namespace Hikyaku.Tests.Transfer;
@@ -205,6 +207,78 @@ public sealed class StreetTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_chunk_in_flight_at_a_restart_is_repeated_though_it_holds_very_many_short_lines()
+    {
+        using var log = Mount();
+        var path = new string('p', 100) + "/a.log";
+        log.Write(path, 1, "first\n");
+        await using (Collector("%L"))
+        {
+            await using (Agent())
+                await Expect("first\n");
+        }
+
+        // A server that takes the compact form, and then acknowledges nothing any more.
+        var bytes = new byte[1 << 20];
+        bytes.AsSpan().Fill((byte)'\n');
+        var taken = 0;
+        var server = new ForwardServer(async (_, _, cancel) =>
+        {
+            if (Interlocked.Increment(ref taken) > 1)
+                await Task.Delay(Timeout.Infinite, cancel);
+            return true;
+        }, _reports.Enqueue);
+        await using (new Listening(server, _port, _reports.Enqueue))
+        {
+            await using (Agent())
+            {
+                log.Write(path, 1, "second\n");
+                await Until(() => Volatile.Read(ref taken) == 1);
+                log.Write(path, 1, bytes);
+                await Until(() => Volatile.Read(ref taken) == 2);
+            }
+        }
+
+        await using var collector = Collector("%L");
+        await using var agent = Agent();
+        await Until(() => Output().Length >= bytes.Length + 6);
+        await Until(() => agent.Process.Status().Pumps.Single().Cursor == log.Log.NextSequence);
+        Assert.Equal("first\n" + new string('\n', bytes.Length), Encoding.UTF8.GetString(Output()));
+    }
+
+    [Fact]
+    public async Task A_chunk_that_cannot_be_packed_is_a_fault_of_its_pump_alone()
+    {
+        using var log = Mount();
+        var bytes = new byte[1 << 20];
+        bytes.AsSpan().Fill((byte)'\n');
+        log.Write(new string('p', 100) + "/a.log", 1, bytes);
+        // As no version writes it: all these lines in one chunk, in full form.
+        var note = new ByteBuffer();
+        MessagePackWriter.WriteText(note, Encoding.UTF8.GetBytes($"127.0.0.1:{_port}"));
+        using (var journal = Journal(log))
+            journal.Append(new NotedChunk { Number = 1, From = LogPosition.Start, To = new LogPosition(log.Log.NextSequence, 0) }, note.Written);
+        await using var collector = Collector("%L");
+        var agent = Agent();
+        await Until(() => _reports.Any(static r => r.Contains("starting it again", StringComparison.Ordinal)));
+        // Nothing was thrown out of the process.
+        await agent.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task A_journaled_chunk_of_nothing_holds_nothing_up()
+    {
+        using var log = Mount();
+        log.Write("a.log", 1, "one\n");
+        using (var journal = Journal(log))
+            journal.Append(new NotedChunk { Number = 1, From = LogPosition.Start, To = LogPosition.Start }, []);
+        await using var collector = Collector("%L");
+        await using var agent = Agent();
+        await Expect("one\n");
+        await Until(() => agent.Process.Status().Pumps.Single().Cursor == log.Log.NextSequence);
+    }
+
+    [Fact]
     public async Task A_name_that_can_be_no_file_stops_nobody()
     {
         using var log = Mount();
@@ -346,6 +420,53 @@ public sealed class StreetTests : IAsyncDisposable
             {
                 // Taken; the next one.
             }
+        }
+    }
+
+    private Journal Journal(WrittenLog log)
+    {
+        var path = Path.Combine(_root, "agent", "cursors", "web", "route-forward");
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        return Hikyaku.Transfer.Delivery.Journal.Load(path + ".journal", path + ".cursor", log.Log.Identity, ulong.MaxValue, Disk.OfThisMachine, sync: false, _reports.Enqueue);
+    }
+
+    private sealed class NotedChunk : Chunk
+    {
+        public override bool IsFull => false;
+
+        public override bool IsOverfull => false;
+
+        public override bool TryWriteNote(ByteBuffer target) => true;
+
+        protected override void Pack(in LineBlock lines)
+        {
+        }
+    }
+
+    private sealed class Listening : IAsyncDisposable
+    {
+        private readonly CancellationTokenSource _stop = new();
+        private readonly Task _run;
+
+        public Listening(ForwardServer server, int port, Action<string> report)
+        {
+            Assert.True(ForwardAddress.TryParse($"127.0.0.1:{port}", out var address, out _));
+            _run = Network.Tcp.Listen(address, report).RunAsync(server, _stop.Token);
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await _stop.CancelAsync();
+            try
+            {
+                await _run;
+            }
+            catch (OperationCanceledException)
+            {
+                // As it was told.
+            }
+
+            _stop.Dispose();
         }
     }
 
