@@ -76,7 +76,8 @@ public static unsafe class MountProcess
                 old.Header->Kept = Math.Min(old.Header->Kept, log.NextSequence);
                 using var underneath = new Underneath(options.DirectoryFd, new NodeTable(old));
                 using var keeper = new Keeper(storage, old, options.Keep, options.Counters, report);
-                Tree(old, underneath, keeper, out _).Finish(storage, report);
+                using var tree = Tree(old, underneath, keeper, out _);
+                tree.Finish(storage, report);
             }
             if (old is null)
                 return MountState.Create(path, options.Incarnation, nextHandle, log.NextSequence);
@@ -113,6 +114,7 @@ public static unsafe class MountProcess
             if (end == MountEnd.Cancelled)
                 return end;
             session.Dispose();
+            tree.Dispose();
             keeper.Dispose();
             underneath.Dispose();
             return end;

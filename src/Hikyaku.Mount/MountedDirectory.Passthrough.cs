@@ -38,6 +38,19 @@ internal sealed unsafe partial class MountedDirectory
         return hasRequest;
     }
 
+    /// <summary>When no thread uses it any more: leaves what is followed.</summary>
+    public void Dispose()
+    {
+        foreach (var (_, backing) in _backings.All)
+        {
+            if (backing.Descriptor >= 0)
+                _ = Libc.Close(backing.Descriptor);
+            backing.Descriptor = -1;
+        }
+        _follower?.Dispose();
+        _delivery.Dispose();
+    }
+
     /// <summary>To be called once a second, by any one thread.</summary>
     public void NoteDelivered()
     {

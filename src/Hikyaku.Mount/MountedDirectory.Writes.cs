@@ -137,8 +137,6 @@ internal sealed unsafe partial class MountedDirectory
         if (_keeper.Drain(_appended) is var error and not 0)
             report($"what was written last before the mount ended cannot be read back ({Errno.Text(error)}); its lines are in the log");
         CloseAll(isAborted: false, report);
-        _follower?.Dispose();
-        _delivery.Dispose();
     }
 
     private void NoteExtents(ILogStorage storage)

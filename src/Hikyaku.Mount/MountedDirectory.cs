@@ -8,7 +8,7 @@ namespace Hikyaku.Mount;
 /// The directory as programs see it: the tree underneath, where every write becomes a record of the log. One thread calls it.
 /// This part: what a mount consists of, attributes and lookups.
 /// </summary>
-internal sealed unsafe partial class MountedDirectory : FileSystem
+internal sealed unsafe partial class MountedDirectory : FileSystem, IDisposable
 {
     // Only this process changes what is underneath, so the kernel may believe us for a while; it forgets what it changes itself.
     private const ulong ValidSeconds = 1;

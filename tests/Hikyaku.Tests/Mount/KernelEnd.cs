@@ -107,7 +107,14 @@ internal sealed unsafe partial class KernelEnd : IDisposable
         return bytes;
     }
 
-    /// <summary>Texts of the Write records, and "close" for each Close.</summary>
+    /// <summary>As <see cref="Records()"/>, once there are so many.</summary>
+    public List<string> Records(int count)
+    {
+        SpinWait.SpinUntil(() => Records().Count >= count, TimeSpan.FromSeconds(30));
+        return Records();
+    }
+
+    /// <summary>Texts of the Write records, ranges of the extents, and "close" for each Close.</summary>
     public List<string> Records()
     {
         var lines = new List<string>();
@@ -116,6 +123,8 @@ internal sealed unsafe partial class KernelEnd : IDisposable
         {
             if (record.Kind == RecordKind.Write && WriteRecord.TryParse(record.Body, out var write))
                 lines.Add(Encoding.UTF8.GetString(write.Data));
+            else if (record.Kind == RecordKind.Extent && ExtentRecord.TryParse(record.Body, out var extent))
+                lines.Add($"{extent.From}..{extent.To} of generation {extent.Generation}");
             else if (record.Kind == RecordKind.Close)
                 lines.Add("close");
         }
