@@ -74,9 +74,7 @@ internal sealed unsafe partial class MountedDirectory
     private void Settle(Backing backing, bool goesOn)
     {
         var state = backing.State;
-        int fd;
-        fixed (byte* link = backing.Link)
-            fd = Libc.OpenAt(_underneath.RootDescriptor, link, Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0);
+        var fd = _delivery.Open(backing, 0);
         if (fd >= 0 && Underneath.Stat(fd, out var file) == 0)
             FinishCut(backing, (long)file.Size);
         if (!goesOn)

@@ -130,7 +130,7 @@ internal sealed unsafe partial class MountedDirectory
         if (handle is null)
             return -Errno.EBADF;
         if (handle.State->Backing != 0 && _backings.Find(handle.State->Backing) is { } backing)
-            return SyncPassed(request, backing, handle);
+            return SyncPassed(request, backing);
         var (unique, keeps) = (request.RawUnique, _keeps);
         _keeper.Post(handle.Node->LastSequence, error =>
         {
@@ -152,15 +152,17 @@ internal sealed unsafe partial class MountedDirectory
     public override int FAllocate(in FuseRequest request, in FAllocateIn args)
     {
         var handle = _handles.Find(args.Handle);
-        if (handle is null || handle.Descriptor < 0)
+        if (handle is null)
             return -Errno.EBADF;
         if (!_keeps)
             return -Errno.EOPNOTSUPP;
+        if (_backings.Of(handle.Node) is { } backing)
+            return AllocatePassed(request, args, backing, handle.Node);
+        if (handle.Descriptor < 0)
+            return -Errno.EBADF;
         // Unlike with writes, the kernel leaves it to us to find out whether this is a case for it.
         if (request.Uid != 0 && DropPrivileges(handle.Descriptor, handle.Node) is var failure and < 0)
             return failure;
-        if (_backings.Of(handle.Node) is { } backing)
-            return AllocatePassed(request, args, backing, handle);
         var (unique, mode, offset, length, upto) = (request.RawUnique, (int)args.Mode, (long)args.Offset, (long)args.Length, handle.Node->LastSequence);
         _keeper.Post(upto, error =>
         {
@@ -209,7 +211,7 @@ internal sealed unsafe partial class MountedDirectory
         if (handle.Node->Hidden != 0 && _handles.Of(handle.NodeIndex) is null)
         {
             // Another name may be left, one that was not looked at since.
-            var isGone = handle.Descriptor < 0 || Underneath.Stat(handle.Descriptor, out var file) < 0 || LinksOf(file) <= 1;
+            var isGone = _underneath.Stat(handle.NodeIndex, out var file) < 0 || LinksOf(file) <= 1;
             if (!isGone)
                 KeepFirst(handle.NodeIndex);
             RemoveHidden(handle.NodeIndex);

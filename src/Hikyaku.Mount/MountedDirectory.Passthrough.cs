@@ -100,6 +100,9 @@ internal sealed unsafe partial class MountedDirectory
         {
             handle.State->Backing = backing!.Number;
             Count(backing, handle);
+            // One for the file is enough, however many have it open.
+            _ = Libc.Close(handle.Descriptor);
+            handle.Descriptor = -1;
         }
         backingId = backing!.State->KernelId;
         flags = _keeps || handle.Writable ? PassedReply : PassedReply | OpenReplyFlags.DirectIO;
@@ -182,8 +185,7 @@ internal sealed unsafe partial class MountedDirectory
                 state->Delivered = size;
             state->Extended = size;
         }
-        state->Source = handle.Source.Id;
-        (state->Uid, state->Pid, state->Synced) = (uid, handle.Pid, 0);
+        (state->Source, state->Uid, state->Pid, state->Synced) = (0, uid, handle.Pid, 0);
         state->PathLength = (ushort)handle.Source.Path.Length;
         handle.Source.Path.CopyTo(new Span<byte>(state->Path, HandleSlot.PathMax));
         Volatile.Write(ref state->Session, _state.Header->NextHandle++);
@@ -389,7 +391,7 @@ internal sealed unsafe partial class MountedDirectory
         var state = backing.State;
         var source = backing.Source!;
         // Nothing was ever noticed.
-        if (state->Source == 0 || state->Last == 0)
+        if (state->Source == 0)
             return true;
         try
         {
@@ -438,9 +440,7 @@ internal sealed unsafe partial class MountedDirectory
 
     private void Release(Backing backing)
     {
-        int fd;
-        fixed (byte* link = backing.Link)
-            fd = Libc.OpenAt(_underneath.RootDescriptor, link, Libc.O_PATH | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0);
+        var fd = _delivery.Open(backing, Libc.O_PATH);
         _delivery.RemoveNames(backing);
         // If this was its last name, giving back the room of a large file takes long; that is for another thread.
         if (fd >= 0)
@@ -474,16 +474,26 @@ internal sealed unsafe partial class MountedDirectory
         return Deferred;
     }
 
-    private int AllocatePassed(in FuseRequest request, in FAllocateIn args, Backing backing, OpenHandle handle)
+    private int AllocatePassed(in FuseRequest request, in FAllocateIn args, Backing backing, NodeSlot* node)
     {
-        if (backing.State->Session != 0 && Extend(backing) == Look.Stuck)
-            return -Errno.ENOSPC;
+        var fd = _delivery.Open(backing, Libc.O_RDWR);
+        if (fd < 0)
+            return fd;
+        var failure = request.Uid != 0 ? DropPrivileges(fd, node) : 0;
+        if (failure == 0 && backing.State->Session != 0 && Extend(backing) == Look.Stuck)
+            failure = -Errno.ENOSPC;
+        if (failure < 0)
+        {
+            _ = Libc.Close(fd);
+            return failure;
+        }
         backing.IsCutting = true;
-        var (unique, mode, offset, length, upto) = (request.RawUnique, (int)args.Mode, (long)args.Offset, (long)args.Length, handle.Node->LastSequence);
+        var (unique, mode, offset, length, upto) = (request.RawUnique, (int)args.Mode, (long)args.Offset, (long)args.Length, node->LastSequence);
         _keeper.Post(upto, error =>
         {
             if (error == 0)
-                error = _cutter.Allocate(backing, handle.Descriptor, mode, offset, length);
+                error = _cutter.Allocate(backing, fd, mode, offset, length);
+            _ = Libc.Close(fd);
             backing.IsCutting = false;
             Answer(unique, error);
         });
@@ -491,7 +501,7 @@ internal sealed unsafe partial class MountedDirectory
     }
 
     // The bytes first: the log must not say of any on the disk that are not.
-    private int SyncPassed(in FuseRequest request, Backing backing, OpenHandle handle)
+    private int SyncPassed(in FuseRequest request, Backing backing)
     {
         var isStuck = Extend(backing) == Look.Stuck;
         var mustSyncName = backing.State->Synced == 0;
@@ -499,7 +509,10 @@ internal sealed unsafe partial class MountedDirectory
         var unique = request.RawUnique;
         _keeper.Post(0, _ =>
         {
-            var error = Libc.FDataSync(handle.Descriptor) == 0 ? 0 : Libc.Error;
+            var fd = _delivery.Open(backing, 0);
+            var error = fd < 0 ? -fd : Libc.FDataSync(fd) == 0 ? 0 : Libc.Error;
+            if (fd >= 0)
+                _ = Libc.Close(fd);
             if (error == 0 && mustSyncName)
                 error = Underneath.SyncDirectory(_underneath.RootDescriptor);
             if (error == 0 && isStuck)

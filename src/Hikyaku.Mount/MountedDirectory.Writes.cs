@@ -204,9 +204,15 @@ internal sealed unsafe partial class MountedDirectory
         FinishRename();
         foreach (var handle in handles)
         {
+            var (slot, mode) = (handle.NodeIndex, (int)handle.State->Flags & Libc.O_ACCMODE);
+            if (handle.State->Use == HandleUse.Open && handle.State->Backing != 0)
+            {
+                if (handle.Node->Hidden == 0 && _underneath.Stat(slot, out _) < 0)
+                    FindHidden(slot);
+                continue;
+            }
             if (handle.State->Use == HandleUse.Free)
                 continue;
-            var (slot, mode) = (handle.NodeIndex, (int)handle.State->Flags & Libc.O_ACCMODE);
             handle.Descriptor = _underneath.Open(slot, mode);
             // The kill may have come between hiding it and noting that.
             if (handle.Descriptor < 0 && handle.Node->Hidden == 0 && FindHidden(slot))

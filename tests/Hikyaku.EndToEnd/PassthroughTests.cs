@@ -58,6 +58,45 @@ public sealed class PassthroughTests(ITestOutputHelper output)
     }
 
     [MountFact]
+    public void Killing_the_mount_process_while_files_are_cut_and_renamed_costs_nothing()
+    {
+        using var scene = new Scene(60 + (Kills.Count * 8));
+        var street = new Street(scene, All, routeLines: "match: ['w?.log', 'fresh.log']").Open();
+        var kills = new Kills();
+        var load = Load.Start(scene, street.MountPoint, Writers, rate: LinesPerSecondAndWriter);
+        Kills.WaitUntilLinesMove(street);
+        var rotation = scene.Start("/bin/sh", "-ec", $$"""
+            cd {{street.MountPoint}}
+            until [ -e {{scene["enough"]}} ]; do
+                for f in w0.log w1.log; do cp $f $f.copy; : > $f; rm $f.copy; done
+                for f in w2.log w3.log; do mv $f $f.old; : >> $f; done
+                kill -USR1 {{load.Pid}}
+                sleep 0.05
+            done
+            """);
+        for (var i = 0; i < 2 * Kills.Count; i++)
+        {
+            Kills.WaitUntilLinesMove(street, writer: rotation);
+            kills.WaitForTheMoment();
+            var child = street.Agent.WaitForChild(Street.MountChild);
+            _ = Libc.Kill(child, Libc.SIGKILL);
+            street.Agent.WaitForChild(Street.MountChild, notPid: child);
+        }
+        Kills.WaitUntilLinesMove(street, writer: rotation);
+        scene.Write("enough", "");
+        rotation.WaitForExit();
+        var result = load.Stop();
+        output.WriteLine($"{2 * Kills.Count} kills, seed {kills.Seed}: {result.Lines} lines, reopened {result.Reopened} times, longest write {result.Longest.TotalMilliseconds:F0} ms");
+
+        Assert.True(rotation.ExitCode is 0, scene.Report());
+        Assert.True(result.Failed is 0, $"failed writes: {result.Errors}\n{scene.Report()}");
+        Load.AssertArrived(scene, result, street.Output);
+        street.AssertFreshLineArrives();
+        street.CloseCleanly();
+        AssertNothingIsLeft(street);
+    }
+
+    [MountFact]
     public void Writers_do_not_wait_for_a_mount_process_that_stands_still()
     {
         using var scene = new Scene();
@@ -185,8 +224,8 @@ public sealed class PassthroughTests(ITestOutputHelper output)
 
         strace.Stop(Libc.SIGINT);
         var calls = File.ReadAllText(scene["trace"]);
-        Assert.Matches("fdatasync[^\n]*a[.]log", calls);
-        Assert.Matches("fdatasync[^\n]*[.]open>", calls[calls.IndexOf("a.log", StringComparison.Ordinal)..]);
+        Assert.Matches("fdatasync[^\n]*[.]hikyaku-file-", calls);
+        Assert.Matches("fdatasync[^\n]*[.]open>", calls[calls.IndexOf(".hikyaku-file-", StringComparison.Ordinal)..]);
         street.WaitForLine("durable");
         street.CloseCleanly();
     }

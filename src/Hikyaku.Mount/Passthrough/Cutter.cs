@@ -83,11 +83,10 @@ internal sealed unsafe class Cutter(Delivery delivery, int directory, Action<str
     {
         var state = backing.State;
         var (from, to) = (state->Delivered, state->Extended);
-        int error, source, target;
-        fixed (byte* name = backing.Link)
-            source = Libc.OpenAt(directory, name, Libc.O_CLOEXEC | Libc.O_NOFOLLOW | Libc.O_NOATIME, 0);
+        int error, target;
+        var source = delivery.Open(backing, Libc.O_NOATIME);
         if (source < 0)
-            return Libc.Error;
+            return -source;
         fixed (byte* unfinished = HiddenName.OfUnfinished)
         fixed (byte* saved = backing.SavedName(state->Generation))
         {

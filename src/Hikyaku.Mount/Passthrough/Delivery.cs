@@ -115,6 +115,16 @@ internal sealed unsafe class Delivery : IDisposable
         }
     }
 
+    /// <summary>Opens the file by its second name; a negative error number if that cannot be.</summary>
+    public int Open(Backing backing, int flags)
+    {
+        fixed (byte* link = backing.Link)
+        {
+            var fd = Libc.OpenAt(_directory, link, flags | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0);
+            return fd < 0 ? -Libc.Error : fd;
+        }
+    }
+
     /// <summary>Nothing of it is needed any more.</summary>
     public void RemoveNames(Backing backing)
     {
@@ -183,9 +193,7 @@ internal sealed unsafe class Delivery : IDisposable
         var end = state->Delivered & ~(BlockBytes - 1);
         if (backing.IsCutting || end - state->Punched < (IsOver(backing) ? 1 : PunchBytes))
             return;
-        int fd;
-        fixed (byte* name = backing.Link)
-            fd = Libc.OpenAt(_directory, name, Libc.O_WRONLY | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0);
+        var fd = Open(backing, Libc.O_WRONLY);
         if (fd < 0)
             return;
         if (Libc.FAllocate(fd, Libc.FALLOC_FL_PUNCH_HOLE | Libc.FALLOC_FL_KEEP_SIZE, state->Punched, end - state->Punched) == 0)

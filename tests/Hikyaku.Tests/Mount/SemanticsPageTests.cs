@@ -78,6 +78,8 @@ public sealed class SemanticsPageTests
     {
         if (lines.Contains("keep: none"))
             options = options with { Keep = Keep.None };
+        if (lines.Contains("passthrough: \"*.log\""))
+            options = options with { PassesThrough = static path => path.EndsWith(".log"u8) };
         if (lines.Contains("quota: 4MiB"))
             options = options with { Log = options.Log with { QuotaBytes = 4 << 20 } };
         return options;
