@@ -226,10 +226,12 @@ internal sealed class Simulation : IDisposable
             QuotaBytes = Dice.Next(2) == 0 ? 512 << 10 : 4 << 20,
             CursorDirectory = "/state/cursors/" + SimulatedMount.Name,
         };
-        machine.Mount = new SimulatedMount(machine, _scheduler, options, level);
         // An agent whose log promises less may lose its last lines, and the books know which.
         if (Dice.Next(2) == 0)
             _mayLosePower.Add(machine);
+        // What a file has grown by last is not in the books.
+        var isBypassed = !_mayLosePower.Contains(machine) && Dice.Next(2) == 0;
+        machine.Mount = new SimulatedMount(machine, _scheduler, options, level, isBypassed);
         return machine;
     }
 
@@ -242,7 +244,7 @@ internal sealed class Simulation : IDisposable
 
     private static void Set(Machine agent, Func<TransferSettings> settings) => agent.Settings = () => settings() with
     {
-        Mounts = [new MountLog(SimulatedMount.Name, -1, agent.Mount!.Level)],
+        Mounts = [new MountLog(SimulatedMount.Name, -1, agent.Mount!.Level) { BackingDirectory = BypassedFile.Directory }],
     };
 
     private void Relay(string name, params string[][] routes)

@@ -20,9 +20,10 @@ internal sealed class MountRequest(ulong id, string path, ulong handle, byte[]? 
 
 /// <summary>
 /// The intake of an agent: the production log, written as the mount writes it. The kernel's part is played too: requests without
-/// an answer come again to the next process, which recognises those it finds in the log.
+/// an answer come again to the next process, which recognises those it finds in the log. Bypassed, programs write to files
+/// and the log gets what these grow by.
 /// </summary>
-internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOptions options, CommitLevel level)
+internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOptions options, CommitLevel level, bool isBypassed)
 {
     public const string Name = "web";
     private const string Directory = "/state/logs/" + Name;
@@ -30,6 +31,7 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
     private readonly List<MountRequest> _waiting = [];
     private readonly HashSet<string> _stated = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ulong> _sources = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, BypassedFile> _bypassed = new(StringComparer.Ordinal);
     private readonly byte[] _head = new byte[256];
     private readonly List<LogTail> _tails = [];
     private LogWriter? _log;
@@ -57,7 +59,20 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
         return tail;
     }
 
-    public void Write(string path, ulong handle, byte[] data, Action<bool, ulong> answer) => Ask(new MountRequest(++_lastRequest, path, handle, data, answer));
+    public void Write(string path, ulong handle, byte[] data, Action<bool, ulong> answer)
+    {
+        if (!isBypassed)
+        {
+            Ask(new MountRequest(++_lastRequest, path, handle, data, answer));
+            return;
+        }
+
+        if (!_bypassed.TryGetValue(path, out var file))
+            _bypassed[path] = file = new BypassedFile(machine.Disk, (ulong)_bypassed.Count + 1, path);
+        file.Handle = handle;
+        // Which record will carry it is not known yet; without losses of power nobody asks.
+        answer(file.TryWrite(data), 1);
+    }
 
     public void Close(string path, ulong handle, Action<bool, ulong> answer) => Ask(new MountRequest(++_lastRequest, path, handle, null, answer));
 
@@ -93,6 +108,8 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
         _stated.Clear();
         _sources.Clear();
         _appending = null;
+        foreach (var file in _bypassed.Values)
+            file.Recover();
         var done = Recall(storage);
         log.SegmentOpened = _ =>
         {
@@ -123,6 +140,7 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
                 TryCommit();
             log.Retire();
             log.Prepare();
+            Follow(disk);
             Serve();
         }
     }
@@ -168,6 +186,41 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
             tail.Pulse();
     }
 
+    // What files have grown by since the last look; now and then one is emptied.
+    private void Follow(ProcessDisk disk)
+    {
+        foreach (var file in _bypassed.Values)
+        {
+            if (scheduler.Dice.Next(3) > 0 && TryNote(file) && file.Length > 0 && scheduler.Dice.Next(5) == 0)
+                file.Cut(disk);
+        }
+    }
+
+    private bool TryNote(BypassedFile file)
+    {
+        while (file.Noted < file.Length)
+        {
+            // Not always all at once, and not at the ends of lines.
+            var to = scheduler.Dice.Next(2) == 0 ? file.Length : file.Noted + 1 + (ulong)scheduler.Dice.NextInt64((long)(file.Length - file.Noted));
+            try
+            {
+                if (!State(file.Path))
+                    return false;
+                var length = ExtentRecord.WriteHead(_head, _sources[file.Path], file.Handle, file.Number, file.Generation, file.Noted, to, 1 + scheduler.Now * 100, 1000, 7);
+                if (!TryAppend(file.Path, RecordKind.Extent, length, [], out _))
+                    return false;
+            }
+            catch (LogException)
+            {
+                return false;
+            }
+
+            file.Noted = to;
+        }
+
+        return true;
+    }
+
     private bool TryCommit()
     {
         try
@@ -201,6 +254,8 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
     private bool TryClose(MountRequest request, out ulong sequence)
     {
         sequence = 0;
+        if (_bypassed.TryGetValue(request.Path, out var file) && !TryNote(file))
+            return false;
         if (!State(request.Path))
             return false;
         var length = CloseRecord.WriteHead(_head, _sources[request.Path], request.Handle, 1 + scheduler.Now * 100);
@@ -235,8 +290,14 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
         return true;
     }
 
+    private void Note(ulong number, ulong generation, ulong to)
+    {
+        if (_bypassed.Values.FirstOrDefault(f => f.Number == number && f.Generation == generation) is { } file)
+            file.Noted = Math.Max(file.Noted, to);
+    }
+
     // The requests whose record is there; a close has none, but closing twice is closing once.
-    private static Dictionary<ulong, ulong> Recall(ILogStorage storage)
+    private Dictionary<ulong, ulong> Recall(ILogStorage storage)
     {
         var found = new Dictionary<ulong, ulong>();
         using var reader = new LogReader(storage, 0);
@@ -244,6 +305,8 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
         {
             if (record.Kind == RecordKind.Write && WriteRecord.TryParse(record.Body, out var write))
                 found[write.Request] = record.Sequence;
+            if (record.Kind == RecordKind.Extent && ExtentRecord.TryParse(record.Body, out var extent))
+                Note(extent.File, extent.Generation, extent.To);
         }
 
         return found;
