@@ -35,7 +35,7 @@
 #define OPEN_MAX 65536u
 
 static const char usage[] =
-    "load write --dir DIR --writers N (--lines L | --seconds S) --bytes B [--files K] [--rate R] [--mode M] [--failures F] [--out FILE]\n"
+    "load write --dir DIR --writers N (--lines L | --seconds S) --bytes B [--files K] [--rate R] [--mode M] [--failures F] [--steps 1] [--out FILE]\n"
     "    N processes (1..64), each appending to DIR/wN.log: L lines each, or for S seconds, or until SIGTERM. A line has exactly\n"
     "    B bytes (10..1048576; with more than 36 writers from 16 on) with its newline and carries writer, number and a pattern\n"
     "    made from both.\n"
@@ -46,7 +46,10 @@ static const char usage[] =
     "           block  as many whole lines per write as 64 KiB hold\n"
     "    SIGHUP or SIGUSR1: every writer opens its files anew before its next line, as programs do after a rotation.\n"
     "    --failures F  a failed write is counted and tried again 1 ms later; a writer stops at its Fth (default 1)\n"
-    "    Prints one JSON object, also to FILE: what was written, what failed and why, latency of write(2), CPU time of all writers.\n"
+    "    --steps 1     prints a line when all files are open and waits for a byte on standard input; prints the result when all is\n"
+    "                  written, and keeps the files open until standard input ends\n"
+    "    Prints one JSON object, also to FILE: what was written, what failed and why, latency of write(2), CPU time from the first line\n"
+    "    to the last.\n"
     "    Exit code 0 when no write failed, 1 otherwise.\n"
     "\n"
     "load check --file OUT [--file OUT2 ...] (--expect FILE | --writers N --lines L --bytes B [--files K] [--mode M])\n"
@@ -152,7 +155,7 @@ struct options {
     const char *dir, *out, *expect;
     const char *files[FILES_MAX];
     int file_count;
-    uint64_t writers, lines, bytes, open_files, rate, seconds, failures, count, pause_ms, look_us;
+    uint64_t writers, lines, bytes, open_files, rate, seconds, failures, steps, count, pause_ms, look_us;
     enum mode mode;
 };
 
@@ -190,6 +193,7 @@ static struct options parse(int argc, char **argv)
         else if (!strcmp(name, "--rate")) o.rate = number_of(name, value, 0, 100000000);
         else if (!strcmp(name, "--seconds")) o.seconds = number_of(name, value, 1, 1000000);
         else if (!strcmp(name, "--failures")) o.failures = number_of(name, value, 1, UINT32_MAX);
+        else if (!strcmp(name, "--steps")) o.steps = number_of(name, value, 0, 1);
         else if (!strcmp(name, "--count")) o.count = number_of(name, value, 1, 1000000);
         else if (!strcmp(name, "--pause-ms")) o.pause_ms = number_of(name, value, 0, 100000);
         else if (!strcmp(name, "--look-us")) o.look_us = number_of(name, value, 0, 1000000);
@@ -226,12 +230,12 @@ struct errors { int number; uint64_t times; };
 
 // Shared between a writer and the parent.
 struct writer {
-    uint64_t lines, bytes, writes, failed, short_writes, reopened, longest, started, ended;
+    uint64_t lines, bytes, writes, failed, short_writes, reopened, longest, started, ended, cpu;
     struct errors errors[8];
     uint32_t histogram[BUCKETS];
 };
 
-static struct { _Atomic bool go, stop; _Atomic unsigned ready, rotations; struct writer writers[WRITERS_MAX]; } *shared;
+static struct { _Atomic bool go, stop; _Atomic unsigned ready, done, rotations; struct writer writers[WRITERS_MAX]; } *shared;
 
 static void stop(int signal) { (void)signal; atomic_store(&shared->stop, true); }
 
@@ -292,13 +296,22 @@ static void close_file(struct writer *w, int file)
     if (file >= 0 && close(file)) count_error(w, errno, 1);
 }
 
+// Microseconds of this process.
+static uint64_t cpu(void)
+{
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    return (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000u + (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+}
+
 static unsigned lines_of_a_write(const struct options *o, uint64_t hash)
 {
     if (o->mode == SEVERAL) return 1 + (unsigned)(hash >> 20) % SEVERAL_MAX;
     return o->mode == BLOCKS && o->bytes < BLOCK ? (unsigned)(BLOCK / o->bytes) : 1;
 }
 
-static void run_writer(unsigned k, const struct options *o)
+// Files are closed when nobody has the other end of "leave" any more.
+static void run_writer(unsigned k, const struct options *o, int leave)
 {
     struct writer *w = &shared->writers[k];
     char *buffer = malloc(LINE_MAX + BLOCK + SEVERAL_MAX * o->bytes);
@@ -309,6 +322,7 @@ static void run_writer(unsigned k, const struct options *o)
     atomic_fetch_add(&shared->ready, 1);
     while (!atomic_load(&shared->go)) usleep(200);
     w->started = now();
+    w->cpu = cpu();
     uint64_t limit = o->lines ? o->lines : NUMBER_MAX, end = o->seconds ? w->started + o->seconds * 1000000000u : UINT64_MAX;
     uint64_t slept = 0;
     unsigned number = 0;
@@ -351,8 +365,11 @@ static void run_writer(unsigned k, const struct options *o)
         else if (o->mode == SEVERAL || o->mode == BLOCKS) number += (unsigned)((w->bytes - before) / o->bytes);
         w->lines = number;
     }
-    for (size_t i = 0; files && i < o->open_files; i++) if (files[i] > 0) close_file(w, files[i]);
     w->ended = now();
+    w->cpu = cpu() - w->cpu;
+    atomic_fetch_add(&shared->done, 1);
+    while (read(leave, buffer, 1) < 0 && errno == EINTR) { }
+    for (size_t i = 0; files && i < o->open_files; i++) if (files[i] > 0) close_file(w, files[i]);
     _exit(0);
 }
 
@@ -386,11 +403,8 @@ static void print_writer(FILE *to, const struct writer *w, uint64_t wall)
 
 static void print_result(FILE *to, const struct options *o, const struct writer *total, uint64_t wall)
 {
-    struct rusage use;
-    getrusage(RUSAGE_CHILDREN, &use);
     fprintf(to, "{\"mode\":\"%s\",\"line_bytes\":%llu,\"files\":%llu,\"started_ns\":%llu,\"cpu_us\":%llu,\"writers\":[", modes[o->mode],
-        (unsigned long long)o->bytes, (unsigned long long)o->open_files, (unsigned long long)total->started,
-        (unsigned long long)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000u + (unsigned long long)(use.ru_utime.tv_usec + use.ru_stime.tv_usec));
+        (unsigned long long)o->bytes, (unsigned long long)o->open_files, (unsigned long long)total->started, (unsigned long long)total->cpu);
     for (unsigned k = 0; k < o->writers; k++) {
         const struct writer *w = &shared->writers[k];
         fprintf(to, "%s{", k ? "," : "");
@@ -402,6 +416,58 @@ static void print_result(FILE *to, const struct options *o, const struct writer 
     fputs("}}\n", to);
 }
 
+// Until all of them have come to a point, one has died, or it is over before it began.
+static void await_writers(const struct options *o, const _Atomic unsigned *point)
+{
+    while (atomic_load(point) < o->writers && (point != &shared->ready || !atomic_load(&shared->stop))) {
+        usleep(1000);
+        siginfo_t ended = { 0 };
+        if (!waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) && ended.si_pid && atomic_load(point) < o->writers) fail(1, "a writer died");
+    }
+}
+
+// Only now are errors of closing known.
+static void await_exits(const struct options *o, int leave)
+{
+    close(leave);
+    for (unsigned k = 0; k < o->writers; k++) {
+        int status;
+        while (wait(&status) < 0 && errno == EINTR) { }
+        if (!WIFEXITED(status) || WEXITSTATUS(status)) fail(1, "a writer died");
+    }
+}
+
+static uint64_t report(const struct options *o)
+{
+    static struct writer total;
+    memset(&total, 0, sizeof total);
+    total.started = UINT64_MAX;
+    for (unsigned k = 0; k < o->writers; k++) {
+        const struct writer *w = &shared->writers[k];
+        total.lines += w->lines;
+        total.bytes += w->bytes;
+        total.writes += w->writes;
+        total.short_writes += w->short_writes;
+        total.reopened += w->reopened;
+        total.cpu += w->cpu;
+        if (w->longest > total.longest) total.longest = w->longest;
+        if (w->started < total.started) total.started = w->started;
+        if (w->ended > total.ended) total.ended = w->ended;
+        for (unsigned i = 0; i < BUCKETS; i++) total.histogram[i] += w->histogram[i];
+        for (int i = 0; i < 8 && w->errors[i].number; i++)
+            count_error(&total, w->errors[i].number, w->errors[i].times);
+    }
+    if (o->out) {
+        FILE *to = fopen(o->out, "w");
+        if (!to) fail(1, "%s: %s", o->out, strerror(errno));
+        print_result(to, o, &total, total.ended - total.started);
+        if (fclose(to)) fail(1, "%s: %s", o->out, strerror(errno));
+    }
+    print_result(stdout, o, &total, total.ended - total.started);
+    fflush(stdout);
+    return total.failed;
+}
+
 static int run_write(const struct options *o)
 {
     if (!o->dir || !o->writers || !o->bytes || (!o->lines && !o->seconds))
@@ -411,8 +477,9 @@ static int run_write(const struct options *o)
         room.rlim_cur = room.rlim_max;
         setrlimit(RLIMIT_NOFILE, &room);
     }
+    int leave[2];
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED) fail(1, "mmap: %s", strerror(errno));
+    if (shared == MAP_FAILED || pipe(leave)) fail(1, "%s", strerror(errno));
     struct sigaction action = { .sa_handler = stop, .sa_flags = SA_RESTART };
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
@@ -424,48 +491,27 @@ static int run_write(const struct options *o)
         if (child < 0) fail(1, "fork: %s", strerror(errno));
         if (child == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            run_writer(k, o);
+            close(leave[1]);
+            run_writer(k, o, leave[0]);
         }
     }
-    bool died = false;
-    while (!died && !atomic_load(&shared->stop) && atomic_load(&shared->ready) < o->writers) {
-        usleep(1000);
-        siginfo_t ended = { 0 };
-        died = !waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) && ended.si_pid;
-    }
+    await_writers(o, &shared->ready);
     usleep(20000);
+    if (o->steps) {
+        puts("open");
+        fflush(stdout);
+        (void)getchar();
+    }
     atomic_store(&shared->go, true);
-    for (unsigned k = 0; k < o->writers; k++) {
-        int status;
-        while (wait(&status) < 0 && errno == EINTR) { }
-        died |= !WIFEXITED(status) || WEXITSTATUS(status);
+    await_writers(o, &shared->done);
+    if (!o->steps) {
+        await_exits(o, leave[1]);
+        return report(o) ? 1 : 0;
     }
-    if (died) fail(1, "a writer died");
-
-    static struct writer total;
-    total.started = UINT64_MAX;
-    for (unsigned k = 0; k < o->writers; k++) {
-        const struct writer *w = &shared->writers[k];
-        total.lines += w->lines;
-        total.bytes += w->bytes;
-        total.writes += w->writes;
-        total.short_writes += w->short_writes;
-        total.reopened += w->reopened;
-        if (w->longest > total.longest) total.longest = w->longest;
-        if (w->started < total.started) total.started = w->started;
-        if (w->ended > total.ended) total.ended = w->ended;
-        for (unsigned i = 0; i < BUCKETS; i++) total.histogram[i] += w->histogram[i];
-        for (int i = 0; i < 8 && w->errors[i].number; i++)
-            count_error(&total, w->errors[i].number, w->errors[i].times);
-    }
-    print_result(stdout, o, &total, total.ended - total.started);
-    if (o->out) {
-        FILE *to = fopen(o->out, "w");
-        if (!to) fail(1, "%s: %s", o->out, strerror(errno));
-        print_result(to, o, &total, total.ended - total.started);
-        if (fclose(to)) fail(1, "%s: %s", o->out, strerror(errno));
-    }
-    return total.failed ? 1 : 0;
+    uint64_t failed = report(o);
+    while (getchar() != EOF) { }
+    await_exits(o, leave[1]);
+    return failed ? 1 : 0;
 }
 
 // ---- check ----

@@ -7,6 +7,10 @@ namespace Hikyaku.Benchmarks.Comparison;
 /// <summary>Runs the load program and reads its figures.</summary>
 internal sealed class LoadProgram(string program, CancellationToken cancel)
 {
+    /// <summary>Opens the files that lines are to be written to; see <see cref="LoadRun"/>.</summary>
+    public LoadRun Open(string directory, Shape shape, int lines, string file) =>
+        new(Start(["write", "--dir", directory, "--lines", Text(lines / shape.Writers), "--out", file, "--steps", "1", .. Options(shape)], feed: true), cancel);
+
     /// <summary>Writes lines into a directory; the result is as load prints it. The figures also go to <paramref name="file"/>, for <see cref="Check"/>.</summary>
     public JsonNode Write(string directory, Shape shape, int lines, string file) =>
         Run(static _ => { }, ["write", "--dir", directory, "--lines", Text(lines / shape.Writers), "--out", file, .. Options(shape)]).Result;

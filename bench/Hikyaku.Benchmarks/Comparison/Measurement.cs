@@ -50,7 +50,7 @@ internal sealed class Measurement(Session session)
         if (contender.IsOurs && ((double)run["failed"]! > 0 || Faults.Any(f => run[f] is { } count && (double)count > 0)))
         {
             IsWhole = false;
-            session.Remark($"{contender.Name}: {string.Join(", ", Faults.Append("failed").Select(f => $"{f} {run[f]}"))}");
+            session.Remark($"{contender.Name}: {string.Join(", ", Faults.Append("failed").Append("errors").Where(f => run[f] is not null).Select(f => $"{f} {run[f]}"))}");
         }
     }
 
@@ -77,9 +77,9 @@ internal sealed class Measurement(Session session)
     /// <summary>What arrived of what was written, by kind of fault. The order is compared in each file by itself: several files are several receivers.</summary>
     public Dictionary<string, double> Check(string expected, Way way)
     {
-        var outputs = way.Outputs.Where(File.Exists).ToArray();
-        if (outputs.Length == 0)
-            throw new ComparisonException($"nothing arrived at all in {string.Join(' ', way.Outputs)}");
+        foreach (var missing in way.Outputs.Where(static o => !File.Exists(o)))
+            File.Create(missing).Dispose(); // nothing has arrived there
+        var outputs = way.Outputs;
         var check = session.Load.Check(expected, outputs);
         var faults = Faults.ToDictionary(static f => f, f => (double)check[f]!, StringComparer.Ordinal);
         if (outputs.Length > 1)
@@ -115,13 +115,27 @@ internal sealed class Measurement(Session session)
         var expected = ways.Select((_, i) => Path.Combine(session.Work, $"expected{i}.json")).ToArray();
         ProcessFigures.ForgetPeaks(system);
         using var memory = new MemoryWatch(system);
+        var part = shape with { Writers = Math.Max(1, shape.Writers / ways.Count) };
+        var loads = new List<LoadRun>();
+        try
+        {
+            loads.AddRange(ways.Zip(expected, (way, file) => session.Load.Open(way.Directory, part, lines / ways.Count, file)));
+            loads.ForEach(static l => l.AwaitOpen());
+            return Take(ways, shape, system, memory, expected, loads);
+        }
+        finally
+        {
+            loads.ForEach(static l => l.Dispose());
+            // Not before: those who follow files have the first ones open already.
+            Clear(ways);
+        }
+    }
+
+    private JsonObject Take(IReadOnlyList<Way> ways, Shape shape, MeasuredSystem system, MemoryWatch memory, string[] expected, List<LoadRun> loads)
+    {
         var (before, machine, here) = (ProcessFigures.Of(system), ProcessFigures.Machine(), ProcessFigures.Here());
-        var parts = shape with { Writers = Math.Max(1, shape.Writers / ways.Count) };
-        var written = new JsonNode[ways.Count];
-        if (ways.Count == 1)
-            written[0] = session.Load.Write(ways[0].Directory, parts, lines, expected[0]);
-        else
-            Threads.ForEach(ways.Count, i => written[i] = session.Load.Write(ways[i].Directory, parts, lines / ways.Count, expected[i]));
+        loads.ForEach(static l => l.Write());
+        var written = loads.ConvertAll(static l => l.AwaitWritten());
         double Sum(string name) => written.Sum(w => (double)w["total"]![name]!);
         var started = written.Min(static w => (long)w["started_ns"]!);
         var wrote = written.Max(static w => (long)w["started_ns"]! + (long)((double)w["total"]!["seconds"]! * 1e9));
@@ -140,6 +154,8 @@ internal sealed class Measurement(Session session)
             ["cpu_us"] = CpuPerLine(before, after, written.Sum(static w => (double)w["cpu_us"]!), machine, count),
             ["peak_mib"] = after.Values.Sum(static f => f.Peak) / 1024.0, ["own_mib"] = own.Values.Sum() / 1024.0,
         };
+        if (written.Select(static w => w["total"]!["errors"]!.ToJsonString()).FirstOrDefault(static e => e != "{}") is { } errors)
+            run["errors"] = errors;
         if (ways[0].Outputs.Length > 0)
         {
             (run["arrived_per_s"], run["mb_per_s"]) = (count / seconds, Sum("bytes") / seconds / 1e6);
@@ -147,8 +163,6 @@ internal sealed class Measurement(Session session)
                 run[fault.Key] = fault.Sum();
         }
 
-        // Not before: those who follow files have the first ones open already.
-        Clear(ways);
         return run;
     }
 

@@ -8,6 +8,9 @@ internal static partial class OpenFiles
     private const int Resource = 7; // RLIMIT_NOFILE
     private const ulong Wanted = 1 << 17;
 
+    /// <summary>What was allowed; 0 before.</summary>
+    public static ulong Most { get; private set; }
+
     /// <summary>As root many; otherwise as many as this user may have.</summary>
     public static unsafe void AllowMost()
     {
@@ -16,10 +19,13 @@ internal static partial class OpenFiles
             return;
         var most = limit[1];
         (limit[0], limit[1]) = (Math.Max(most, Wanted), Math.Max(most, Wanted));
-        if (SetLimit(Resource, limit) == 0)
-            return;
-        (limit[0], limit[1]) = (most, most);
-        _ = SetLimit(Resource, limit);
+        if (SetLimit(Resource, limit) != 0)
+        {
+            (limit[0], limit[1]) = (most, most);
+            _ = SetLimit(Resource, limit);
+        }
+
+        Most = limit[1];
     }
 
     [LibraryImport("libc", EntryPoint = "getrlimit")]

@@ -17,6 +17,10 @@ internal sealed class ScaleRun
 
         """;
 
+    // A file that is open in a mount with passthrough takes two descriptors of the mount's process.
+    private const int DescriptorsOfFile = 2;
+    private const int DescriptorsOfRest = 1000;
+    private const int MostFiles = 10_000;
     private const double GiB = 1L << 30;
     private const int BacklogBytes = 1024;
     private const int SteadyRate = 1000;
@@ -54,7 +58,7 @@ internal sealed class ScaleRun
         var steps = new Dictionary<string, Action>(StringComparer.Ordinal)
         {
             ["writers"] = () => Grow("writers", IsQuick ? [16] : [1, 4, 16, 64], static (n, plan) => (plan, new Shape(n, 128))),
-            ["files"] = () => Grow("files", IsQuick ? [100] : [1, 100, 10_000], static (n, plan) => (plan, new Shape(1, 128, Files: n))),
+            ["files"] = () => Grow("files", IsQuick ? [100] : [1, 100, Files()], static (n, plan) => (plan, new Shape(1, 128, Files: n))),
             ["routes"] = () => Grow("routes", IsQuick ? [2] : [1, 2, 4, 8], static (n, plan) => (plan with { Routes = n }, new Shape(8, 128))),
             ["receivers"] = () => Grow("receivers", IsQuick ? [2] : [1, 2, 4], static (n, plan) => (plan with { Receivers = n }, new Shape(4, 128))),
             ["agents"] = () => Grow("agents", IsQuick ? [2] : [1, 8], static (n, plan) => (plan with { Agents = n }, new Shape(8, 128))),
@@ -86,6 +90,14 @@ internal sealed class ScaleRun
                 lines[(step, capture.Name)] = count = _measurement.Calibrate(contender, shape, _seconds);
             _measurement.Take(contender, shape, count, round, run => (run["what"], run["step"]) = (what, step));
         }
+    }
+
+    private int Files()
+    {
+        var files = (int)Math.Min((ulong)MostFiles, (OpenFiles.Most - DescriptorsOfRest) / DescriptorsOfFile);
+        if (files < MostFiles)
+            _session.Remark($"{files} files instead of {MostFiles}: a process may have {OpenFiles.Most} open here (ulimit -Hn)");
+        return files;
     }
 
     private void Backlogs()
