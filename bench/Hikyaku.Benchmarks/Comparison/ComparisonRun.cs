@@ -10,7 +10,7 @@ internal sealed class ComparisonRun : IDisposable
         The same load through a plain directory, a null FUSE daemon, Hikyaku with both kinds of capture, rsyslog and syslog-ng.
         Some 20 minutes; packages of rsyslog and syslog-ng are fetched from Debian's archive if they are missing. As root.
             --rounds N   rounds of all sizes and systems in turn (default 3)
-            --seconds N  how long each run should keep its system busy; the first round finds out how many lines that is (default 2)
+            --seconds N  how long each run should keep its system busy, half of it for those that carry nothing; the first round finds out how many lines that is (default 2)
             --pairs N    paired windows of write(2) at 128 bytes (default 20)
             --writers N, --bytes N, --mode line|block: only runs with so many writers, lines of this length, this kind of write
 
@@ -40,9 +40,9 @@ internal sealed class ComparisonRun : IDisposable
         _shapes = [.. from mode in modes from number in writers from size in sizes select new Shape(number, size, mode)];
         _session = new Session("run", arguments, quick, cancel);
         _measurement = new Measurement(_session);
-        _contenders = [new Contender(_session, PlainDirectory.Name(_session.Work), static work => new PlainDirectory(work), lasts: true)];
+        _contenders = [new Contender(_session, PlainDirectory.Name(_session.Work), static work => new PlainDirectory(work), lasts: true) { IsFloor = true }];
         if (Environment.IsPrivilegedProcess)
-            _contenders.Add(new Contender(_session, NullMount.Name, work => new NullMount(work, _session.Tools), lasts: true));
+            _contenders.Add(new Contender(_session, NullMount.Name, work => new NullMount(work, _session.Tools), lasts: true) { IsFloor = true });
         else
             _session.Remark("the null FUSE daemon is left out: it mounts as root only");
         _contenders.AddRange(Contender.Captures(_session).Select(plan => Contender.Ours(_session, plan)));
@@ -75,7 +75,7 @@ internal sealed class ComparisonRun : IDisposable
                 foreach (var contender in _contenders)
                 {
                     if (!_lines.TryGetValue((contender.Name, shape), out var lines))
-                        _lines[(contender.Name, shape)] = lines = _measurement.Calibrate(contender, shape, _seconds);
+                        _lines[(contender.Name, shape)] = lines = _measurement.Calibrate(contender, shape, contender.IsFloor ? _seconds / 2.0 : _seconds);
                     _measurement.Take(contender, shape, lines, round);
                 }
             }

@@ -15,7 +15,8 @@ internal sealed class Contender(Session session, string name, Func<string, Measu
     /// <summary>Whether what it loses is our fault.</summary>
     public bool IsOurs { get; init; }
 
-    public bool Lasts => lasts;
+    /// <summary>Whether lines go nowhere from here.</summary>
+    public bool IsFloor { get; init; }
 
     public T With<T>(Func<MeasuredSystem, T> use)
     {

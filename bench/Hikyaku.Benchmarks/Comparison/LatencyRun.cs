@@ -12,7 +12,7 @@ internal sealed class LatencyRun(Session session, int rounds, int count, int loo
         1,000 and 50,000 lines a second of four writers; rsyslog and syslog-ng idle. Some 5 minutes.
             --rounds N   rounds of all systems in turn (default 3)
             --count N    lines of each round (default 200)
-            --look N     us between two looks at the file (default: none, which keeps one CPU busy)
+            --look N     us between two looks at the file (default 50; looking without pause would keep one CPU busy)
 
         """;
 
@@ -26,7 +26,7 @@ internal sealed class LatencyRun(Session session, int rounds, int count, int loo
     {
         var quick = arguments.Flag("--quick");
         var (rounds, count) = (arguments.Number("--rounds") ?? (quick ? 1 : 3), arguments.Number("--count") ?? (quick ? 10 : 200));
-        var look = arguments.Number("--look") ?? 0;
+        var look = arguments.Number("--look") ?? 50;
         using var session = new Session("latency", arguments, quick, cancel);
         return new LatencyRun(session, rounds, count, look).Run();
     }
@@ -59,7 +59,7 @@ internal sealed class LatencyRun(Session session, int rounds, int count, int loo
         Target.Table(text, from plan in new[] { Street.Direct, Street.Passthrough }
                            from limit in new[] { ("p50", "median_us", 1.0), ("p99", "p99_us", 5.0) }
                            select new Target($"{plan}, idle: {limit.Item1} ms", limit.Item3, AtMost: true, Idle(plan, limit.Item2)));
-        session.Finish("One line, from before write(2) until visible in the collector's file", $"{rounds} rounds of {count} lines, {(look > 0 ? $"looked for every {look} us" : "looked for without pause")}.", text.ToString());
+        session.Finish("One line, from before write(2) until visible in the collector's file", $"{rounds} rounds of {count} lines, looked for every {look} us.", text.ToString());
         return _measurement.IsWhole;
     }
 

@@ -2,14 +2,14 @@ using System.Text;
 
 namespace Hikyaku.Benchmarks.Comparison;
 
-/// <summary>Text with tables.</summary>
+/// <summary>Text with tables, as a part of docs/PERFORMANCE.md.</summary>
 internal sealed class Markdown
 {
     private readonly StringBuilder _text = new();
 
     public Markdown Title(string title)
     {
-        _text.Append("## ").Append(title).Append("\n\n");
+        _text.Append("#### ").Append(title).Append("\n\n");
         return this;
     }
 

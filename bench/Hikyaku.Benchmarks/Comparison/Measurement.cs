@@ -10,7 +10,7 @@ internal sealed class Measurement(Session session)
     private static readonly TimeSpan StallTime = TimeSpan.FromSeconds(30);
 
     // A rate found in less than this is mostly the beginning and the end of a run.
-    private const double ShortestSeconds = 0.4;
+    private const double ShortestSeconds = 0.3;
     private const int MostTrials = 4;
 
     /// <summary>No write failed and every line arrived once and in order, through those systems that are ours.</summary>

@@ -76,10 +76,10 @@ internal static class Picture
     public static string Scale(JsonObject raw)
     {
         const int columns = 3, wide = 250, high = 190;
-        var parts = Figures.Of(Records(raw).Where(static r => r["what"] is not null), "run", "what", "step", "system").GroupBy(static r => r.Labels[0]).ToList();
+        var parts = Figures.Of(Records(raw).Where(static r => r["what"] is not null && (string)r["what"]! != "compress"), "run", "what", "step", "system").GroupBy(static r => r.Labels[0]).ToList();
         var bottom = 70 + (parts.Count + columns - 1) / columns * high;
         var svg = new Svg(Width, bottom + 50);
-        svg.Text(20, 30, "CPU microseconds per line, sending and receiving side together, as things grow", Ink, 16, bold: true);
+        svg.Text(20, 30, "CPU microseconds per line, sending and receiving side together, as things grow (by powers of ten)", Ink, 16, bold: true);
         var systems = parts.SelectMany(static p => p).Select(static r => r.Labels[2]).Distinct().ToList();
         foreach (var (i, system) in systems.Index())
         {
@@ -89,22 +89,30 @@ internal static class Picture
 
         foreach (var (i, part) in parts.Index())
         {
-            var (x, y) = (45 + i % columns * wide, 95 + i / columns * high);
+            var (x, y) = (50 + i % columns * wide, 95 + i / columns * high);
             var steps = part.Select(static r => r.Labels[1]).Distinct().ToList();
-            var most = part.Max(static r => r["cpu_us all"].Most);
-            double X(string step) => x + (steps.Count > 1 ? steps.IndexOf(step) * 180.0 / (steps.Count - 1) : 90);
-            double Y(double value) => y + 110 - value / most * 105;
+            // By powers of ten: both kinds of capture are to be seen.
+            var low = Math.Floor(Math.Log10(part.Min(static r => r["cpu_us all"].Least)));
+            var decades = Math.Max(1, Math.Ceiling(Math.Log10(part.Max(static r => r["cpu_us all"].Most))) - low);
+            double X(string step) => x + 15 + (steps.Count > 1 ? steps.IndexOf(step) * 160.0 / (steps.Count - 1) : 80);
+            double Y(double value) => y + 110 - (Math.Log10(value) - low) / decades * 105;
             svg.Text(x, y - 8, part.Key == "backlog" ? "backlog, GiB (lines of 1024 bytes)" : part.Key, Ink, 12, bold: true);
-            svg.Line(x, y + 110, x + 180, y + 110, Grey, 1);
-            svg.Line(x, y + 5, x + 180, y + 5, Pale, 1);
-            svg.Text(x - 6, y + 9, most.ToString("0.#", CultureInfo.InvariantCulture), Ink, 11, anchor: "end");
-            svg.Text(x - 6, y + 114, "0", Ink, 11, anchor: "end");
+            for (var decade = 0; decade <= decades; decade++)
+            {
+                var value = Math.Pow(10, low + decade);
+                svg.Line(x, Y(value), x + 190, Y(value), decade == 0 ? Grey : Pale, 1);
+                svg.Text(x - 6, Y(value) + 4, value.ToString("0.##", CultureInfo.InvariantCulture), Ink, 11, anchor: "end");
+            }
+
             steps.ForEach(step => svg.Text(X(step), y + 126, step, Ink, 11, anchor: "middle"));
             foreach (var system in part.GroupBy(static r => r.Labels[2]))
             {
                 svg.Path([.. system.Select(r => (X(r.Labels[1]), Y(r["cpu_us all"].Median)))], Colour(system.Key));
                 foreach (var row in system)
+                {
+                    svg.Text(X(row.Labels[1]), Y(row["cpu_us all"].Most) - 5, row["cpu_us all"].Median.ToString("0.#", CultureInfo.InvariantCulture), Ink, 10, anchor: "middle");
                     svg.Line(X(row.Labels[1]), Y(row["cpu_us all"].Least), X(row.Labels[1]), Y(row["cpu_us all"].Most), Colour(system.Key), 4);
+                }
             }
         }
 

@@ -9,10 +9,10 @@ internal sealed class ScaleRun
     public const string Usage = """
         bench/compare/scale [--rounds N] [--seconds N] [--only WHAT] [--backlog N] [--quick] [--out DIR]
         Cost of a line of 128 bytes and lines per second at full speed with more and more writers, open files, routes, receivers and
-        agents; and a backlog carried while lines keep coming. Some 20 minutes. As root.
+        agents, and with compression; and a backlog carried while lines keep coming. Some 20 minutes. As root.
             --rounds N   rounds of each step, both kinds of capture in turn (default 3; a backlog is measured once)
             --seconds N  how long each run should take; the first round finds out how many lines that is (default 2)
-            --only WHAT  only one of: writers, files, routes, receivers, agents, backlog
+            --only WHAT  only one of: writers, files, routes, receivers, agents, compress, backlog
             --backlog N  GiB of the largest backlog, of lines of 1024 bytes (default 10; needs three times that on the disk)
 
         """;
@@ -62,6 +62,7 @@ internal sealed class ScaleRun
             ["routes"] = () => Grow("routes", IsQuick ? [2] : [1, 2, 4, 8], static (n, plan) => (plan with { Routes = n }, new Shape(8, 128))),
             ["receivers"] = () => Grow("receivers", IsQuick ? [2] : [1, 2, 4], static (n, plan) => (plan with { Receivers = n }, new Shape(4, 128))),
             ["agents"] = () => Grow("agents", IsQuick ? [2] : [1, 8], static (n, plan) => (plan with { Agents = n }, new Shape(8, 128))),
+            ["compress"] = () => Grow("compress", IsQuick ? ["gzip"] : ["none", "gzip", "zstd"], static (how, plan) => (plan with { Compress = how }, new Shape(4, 128))),
             ["backlog"] = Backlogs,
         };
         if (_only is not null && !steps.ContainsKey(_only))
@@ -76,9 +77,10 @@ internal sealed class ScaleRun
         return _measurement.IsWhole;
     }
 
-    private void Grow(string what, int[] steps, Func<int, StreetPlan, (StreetPlan Plan, Shape Shape)> make)
+    private void Grow<T>(string what, T[] steps, Func<T, StreetPlan, (StreetPlan Plan, Shape Shape)> make)
+        where T : notnull
     {
-        var lines = new Dictionary<(int, string), int>();
+        var lines = new Dictionary<(T, string), int>();
         foreach (var (round, step, capture) in from round in Enumerable.Range(1, _rounds) from step in steps from capture in _captures select (round, step, capture))
         {
             _session.Say($"round {round} of {_rounds}: {step} {what}, {capture.Name}");
@@ -88,7 +90,7 @@ internal sealed class ScaleRun
                 _measurement.Take(contender, shape, shape.Limit(count / 4.0), round: 0); // new processes find code that is not compiled yet
             else
                 lines[(step, capture.Name)] = count = _measurement.Calibrate(contender, shape, _seconds);
-            _measurement.Take(contender, shape, count, round, run => (run["what"], run["step"]) = (what, step));
+            _measurement.Take(contender, shape, count, round, run => (run["what"], run["step"]) = (what, $"{step}"));
         }
     }
 
@@ -174,6 +176,7 @@ internal sealed class ScaleRun
                 "routes" => "Routes, each with its part of eight files",
                 "receivers" => "Receivers, every chunk to one of them",
                 "agents" => "Agents with a mount each; eight writers in all",
+                "compress" => "Compression of what is sent",
                 _ => $"GiB of backlog, lines of {BacklogBytes} bytes in 64 KiB writes, carried while {SteadyRate} lines a second keep coming",
             });
             var roles = part.SelectMany(static r => r.Below("cpu_us")).Distinct().Where(static r => r is not ("all" or "elsewhere")).ToArray();

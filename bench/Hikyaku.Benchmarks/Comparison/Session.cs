@@ -90,7 +90,7 @@ internal sealed class Session : IDisposable
     {
         var machine = $"{Machine()}; load average {_loadBefore} before, {LoadAverage()} after";
         var remarks = string.Concat(_remarks.Distinct().Select(static r => $"* {r}\n"));
-        var text = $"# {title}\n\n{machine}. {conditions} Median (least-most).\n\n{(remarks.Length > 0 ? remarks + "\n" : "")}{tables}";
+        var text = $"### {title}\n\n{machine}. {conditions} Median (least-most).\n\n{(remarks.Length > 0 ? remarks + "\n" : "")}{tables}";
         Console.WriteLine(text);
         File.WriteAllText(Path.Combine(Out, "table.md"), text);
         var raw = new JsonObject { ["command"] = _name, ["machine"] = machine, ["conditions"] = conditions, ["records"] = _records.DeepClone() };

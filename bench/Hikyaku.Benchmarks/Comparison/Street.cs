@@ -121,7 +121,7 @@ internal sealed class Street : MeasuredSystem
 
     private static string AgentText(StreetPlan plan, string work, string mount, int number, IEnumerable<string> servers)
     {
-        var to = $$"""to: { forward: { servers: [{{string.Join(", ", servers.Select(static s => $"\"{s}\""))}}] } }""";
+        var to = $$"""to: { forward: { servers: [{{string.Join(", ", servers.Select(static s => $"\"{s}\""))}}], compress: {{plan.Compress}} } }""";
         // Each route takes its part of the writers, so that every line has one.
         string Match(int route) => plan.Match is { } match ? $"match: \"{match}\", "
             : plan.Routes == 0 ? ""
@@ -152,6 +152,9 @@ internal sealed record StreetPlan
 
     /// <summary>Routes of each agent, each of which takes its part of the files; 0 is one that takes all.</summary>
     public int Routes { get; init; }
+
+    /// <summary>How chunks are compressed on their way.</summary>
+    public string Compress { get; init; } = "none";
 
     /// <summary>The pattern of the files that are carried; null for all.</summary>
     public string? Match { get; init; }

@@ -29,8 +29,8 @@ public sealed class ComparisonTests
     {
         using var scene = new Scene(200);
         var table = Measure(scene, "scale");
-        Assert.All(new[] { "writers", "files", "routes", "receivers", "agents", "backlog" }, what => Assert.Contains($"| {what} | system |", table, StringComparison.Ordinal));
-        Assert.Equal(6, table.Split('\n').Count(static line => line.Contains("| Hikyaku direct |", StringComparison.Ordinal) && line.EndsWith("| 0/0/0 |", StringComparison.Ordinal)));
+        Assert.All(new[] { "writers", "files", "routes", "receivers", "agents", "compress", "backlog" }, what => Assert.Contains($"| {what} | system |", table, StringComparison.Ordinal));
+        Assert.Equal(7, table.Split('\n').Count(static line => line.Contains("| Hikyaku direct |", StringComparison.Ordinal) && line.EndsWith("| 0/0/0 |", StringComparison.Ordinal)));
         Assert.Contains("receivers", Draw(scene, "scale"), StringComparison.Ordinal);
     }
 
