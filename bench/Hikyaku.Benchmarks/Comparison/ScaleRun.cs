@@ -57,12 +57,12 @@ internal sealed class ScaleRun
     {
         var steps = new Dictionary<string, Action>(StringComparer.Ordinal)
         {
-            ["writers"] = () => Grow("writers", IsQuick ? [16] : [1, 4, 16, 64], static (n, plan) => (plan, new Shape(n, 128))),
-            ["files"] = () => Grow("files", IsQuick ? [100] : [1, 100, Files()], static (n, plan) => (plan, new Shape(1, 128, Files: n))),
-            ["routes"] = () => Grow("routes", IsQuick ? [2] : [1, 2, 4, 8], static (n, plan) => (plan with { Routes = n }, new Shape(8, 128))),
-            ["receivers"] = () => Grow("receivers", IsQuick ? [2] : [1, 2, 4], static (n, plan) => (plan with { Receivers = n }, new Shape(4, 128))),
-            ["agents"] = () => Grow("agents", IsQuick ? [2] : [1, 8], static (n, plan) => (plan with { Agents = n }, new Shape(8, 128))),
-            ["compress"] = () => Grow("compress", IsQuick ? ["gzip"] : ["none", "gzip", "zstd"], static (how, plan) => (plan with { Compress = how }, new Shape(4, 128))),
+            ["writers"] = () => Grow<int>("writers", IsQuick ? [16] : [1, 4, 16, 64], static (n, plan) => (plan, new Shape(n, 128))),
+            ["files"] = () => Grow<int>("files", IsQuick ? [100] : [1, 100, Files()], static (n, plan) => (plan, new Shape(1, 128, Files: n))),
+            ["routes"] = () => Grow<int>("routes", IsQuick ? [2] : [1, 2, 4, 8], static (n, plan) => (plan with { Routes = n }, new Shape(8, 128))),
+            ["receivers"] = () => Grow<int>("receivers", IsQuick ? [2] : [1, 2, 4], static (n, plan) => (plan with { Receivers = n }, new Shape(4, 128))),
+            ["agents"] = () => Grow<int>("agents", IsQuick ? [2] : [1, 8], static (n, plan) => (plan with { Agents = n }, new Shape(8, 128))),
+            ["compress"] = () => Grow<string>("compress", IsQuick ? ["gzip"] : ["none", "gzip", "zstd"], static (how, plan) => (plan with { Compress = how }, new Shape(4, 128))),
             ["backlog"] = Backlogs,
         };
         if (_only is not null && !steps.ContainsKey(_only))
