@@ -29,7 +29,7 @@ internal sealed unsafe class LogRecovery(ILogStorage storage, LogOptions options
             // Two segments of one number would be one too many; a segment without a valid record leaves its number unused.
             if (_open is null && _files.Count > 0) Next = Math.Max(Next, _files[^1].First + 1);
             // Power loss can take records that a reader already delivered; their numbers must not come again.
-            ulong highest = retention.Highest();
+            ulong highest = Math.Max(retention.Highest(), Passed());
             if (highest <= Next) return;
             Report($"The log {storage.Location} ends at {Next - 1}, but a reader is at {highest}: it goes on from there.");
             if (_open is not null) SealOpen(_files[^1], _open);
@@ -41,6 +41,19 @@ internal sealed unsafe class LogRecovery(ILogStorage storage, LogOptions options
         {
             _open?.Dispose();
             throw;
+        }
+    }
+
+    // Readers pass over extents below it.
+    private ulong Passed()
+    {
+        try
+        {
+            return PassedMark.Read(storage.Location, options.Disk);
+        }
+        catch (IOException e)
+        {
+            throw new LogException(LogFault.Storage, e.Message, e);
         }
     }
 

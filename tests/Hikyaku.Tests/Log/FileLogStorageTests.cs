@@ -35,6 +35,17 @@ public sealed class FileLogStorageTests : IDisposable
     }
 
     [Fact]
+    public void A_log_that_ends_before_what_every_reader_had_passed_goes_on_behind_it()
+    {
+        using (var writer = LogWriter.Open(new FileLogStorage(LogDirectory), Small)) writer.AppendMany(0, 20);
+        // The power was lost: the mark had reached the disk, and the records between had not.
+        PassedMark.Write(LogDirectory, 100);
+        using var next = LogWriter.Open(new FileLogStorage(LogDirectory), Small);
+        next.AppendMany(20, 21);
+        Assert.True(next.NextSequence > 100, $"record {next.NextSequence - 1} would be passed over");
+    }
+
+    [Fact]
     public void A_missing_log_reads_as_empty_and_is_not_made_by_reading()
     {
         Assert.Empty(ReadAll(new FileLogStorage(LogDirectory)));
