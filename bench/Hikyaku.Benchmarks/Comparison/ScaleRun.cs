@@ -17,8 +17,7 @@ internal sealed class ScaleRun
 
         """;
 
-    // A file that is open in a mount with passthrough takes two descriptors of the mount's process.
-    private const int DescriptorsOfFile = 2;
+    // An open file takes a descriptor of the mount's process, which keeps some for itself.
     private const int DescriptorsOfRest = 1000;
     private const int MostFiles = 10_000;
     private const double GiB = 1L << 30;
@@ -96,7 +95,7 @@ internal sealed class ScaleRun
 
     private int Files()
     {
-        var files = (int)Math.Min((ulong)MostFiles, (OpenFiles.Most - DescriptorsOfRest) / DescriptorsOfFile);
+        var files = (int)Math.Min((ulong)MostFiles, OpenFiles.Most - DescriptorsOfRest);
         if (files < MostFiles)
             _session.Remark($"{files} files instead of {MostFiles}: a process may have {OpenFiles.Most} open here (ulimit -Hn)");
         return files;
