@@ -28,6 +28,9 @@ internal sealed unsafe partial class MountedDirectory
         var handle = _handles.Find(args.Handle);
         if (handle is null)
             return -Errno.EBADF;
+        // The kernel writes these itself.
+        if (handle.State->Backing != 0)
+            return -Errno.EIO;
         if (!request.Resent)
             NoteAnswered();
         if ((args.WriteFlags & WriteFlags.Cache) != WriteFlags.None)

@@ -23,7 +23,8 @@ internal enum Look
 /// </summary>
 internal sealed unsafe class Follower : IDisposable
 {
-    private const int QuietLooks = 20;
+    // Watching again costs less than a few looks in vain, and wakes at once.
+    private const int QuietLooks = 2;
     private const int EventBytes = 16;
 
     private static readonly long Soon = Stopwatch.Frequency / 1000;

@@ -12,14 +12,18 @@ internal sealed unsafe partial class MountUnderTest : IDisposable
     private readonly string _root = Directory.CreateTempSubdirectory("hikyaku-fuzz-mount-").FullName;
     private readonly byte[] _buffer = new byte[256 * 1024];
     private readonly Keep _keep;
+    private readonly bool _passes;
+    private int _registered;
     private int _socket = -1;
     private Thread? _thread;
     private Exception? _failure;
     private bool _isFirst = true;
 
-    public MountUnderTest(Keep keep)
+    /// <param name="keep">What can be read back.</param>
+    /// <param name="passes">Whether files called .log are written past the process; this side gives the backing ids.</param>
+    public MountUnderTest(Keep keep, bool passes = false)
     {
-        _keep = keep;
+        (_keep, _passes) = (keep, passes);
         foreach (var name in new[] { "at", "logs", "mounts" })
             Directory.CreateDirectory(Path.Combine(_root, name));
         Start();
@@ -43,6 +47,21 @@ internal sealed unsafe partial class MountUnderTest : IDisposable
         BrokenPromise.Unless(header.Length == (uint)reply.Length && header.Error is > -512 and <= 0, $"a reply that the kernel takes, not {header.Error} in {header.Length} bytes");
         BrokenPromise.Unless(header.Error == 0 || reply.Length == Unsafe.SizeOf<OutHeader>(), "an error without payload");
         return (header.Error, reply[Unsafe.SizeOf<OutHeader>()..]);
+    }
+
+    /// <summary>Writes to a file as the kernel does where it passes it through; one that is not there, or has no room, is left so.</summary>
+    public void Grow(string name, int bytes)
+    {
+        try
+        {
+            using var file = new FileStream(Path.Combine(_root, "at", name), FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+            file.Seek(0, SeekOrigin.End);
+            file.Write(new byte[bytes]);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // A directory, a link to nowhere, or as long as a file can be.
+        }
     }
 
     /// <summary>Ends the process and starts its successor, as after a kill.</summary>
@@ -91,7 +110,9 @@ internal sealed unsafe partial class MountUnderTest : IDisposable
         {
             Name = "test",
             DeviceFd = device,
-            Negotiation = "45,8000000000,131072,33",
+            Negotiation = _passes ? "45,a000000000,131072,33" : "45,8000000000,131072,33",
+            PassesThrough = _passes ? static path => path.EndsWith(".log"u8) : null,
+            OpenBacking = _ => ++_registered,
             DirectoryFd = directory,
             StateDirectory = Path.Combine(_root, "mounts", "test"),
             LogDirectory = LogDirectory,

@@ -32,7 +32,7 @@ internal sealed class MountTarget : FuzzTarget
     {
         if (input.Length == 0)
             return;
-        using var mount = new MountUnderTest(input[0] % 4 == 0 ? Keep.None : Keep.All);
+        using var mount = new MountUnderTest(input[0] % 4 == 0 ? Keep.None : Keep.All, passes: input[0] % 3 == 0);
         var kernel = new Kernel(mount);
         foreach (var step in MemoryMarshal.Cast<byte, Step>(input.AsSpan(1, (input.Length - 1) / Unsafe.SizeOf<Step>() * Unsafe.SizeOf<Step>())))
             kernel.Take(step);
@@ -74,6 +74,11 @@ internal sealed class MountTarget : FuzzTarget
                     BrokenPromise.Unless(error == 0, $"what was done is done when it is asked for again: {MemoryMarshal.Read<InHeader>(_last).Opcode} is {error}");
                     _last = null;
                 }
+                return;
+            }
+            if (step.Operation >= 244)
+            {
+                mount.Grow(Names[1], (int)(step.Number % 300_000));
                 return;
             }
             var opcode = Opcodes[step.Operation % Opcodes.Length];
