@@ -5,7 +5,7 @@ namespace Hikyaku.Simulation;
 /// <summary>A disk as one process sees it: calls fail as the disk's faults say, and the process may die within any of them.</summary>
 internal sealed class ProcessDisk(SimulatedDisk disk, SimulatedProcess process) : Disk
 {
-    private const int Enotdir = 20, Eio = 5, Enospc = 28;
+    private const int Enotdir = 20, Eio = 5, Enomem = 12, Enospc = 28;
 
     public override Guid Boot => disk.Boot;
 
@@ -73,7 +73,13 @@ internal sealed class ProcessDisk(SimulatedDisk disk, SimulatedProcess process) 
         if (process.DiesAtThisCall())
             return throwIfKilled ? throw new KilledException() : true;
         if (fails > 0 && disk.Scheduler.Dice.NextDouble() < fails)
-            throw new IOException($"{path}: {what}: input/output error", Eio);
+        {
+            // Of a file underneath, what cannot be read for good is lost; the books ask for what can be had later.
+            throw path.StartsWith(BypassedFile.Directory, StringComparison.Ordinal)
+                ? new IOException($"{path}: {what}: out of memory", Enomem)
+                : new IOException($"{path}: {what}: input/output error", Eio);
+        }
+
         return false;
     }
 

@@ -120,6 +120,22 @@ internal sealed class SimulatedLogStorage(ProcessDisk disk, string directory) : 
 
         public override void Rewrite(long from, long to) => _inode.Rewrite(from, to);
 
+        public override void Prepare(long from, long to)
+        {
+            if (new ReadOnlySpan<byte>(Pointer + from, (int)(to - from)).ContainsAnyExcept((byte)0))
+                _disk.Whole.Scheduler.Fail(new InvalidOperationException($"{_path}: what is there would be overwritten"));
+            _disk.Call("prepare", _path, fails: 0);
+        }
+
+        // A process that dies in the call has stored a part.
+        public override void Store(long at, ReadOnlySpan<byte> bytes)
+        {
+            var dies = _disk.Call("store", _path, fails: 0, throwIfKilled: false);
+            base.Store(at, dies ? bytes[.._disk.Whole.Scheduler.Dice.Next(bytes.Length + 1)] : bytes);
+            if (dies)
+                throw new KilledException();
+        }
+
         public override void Dispose()
         {
         }

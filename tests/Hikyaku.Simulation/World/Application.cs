@@ -32,6 +32,7 @@ internal sealed class Application
     private readonly Queue<(byte[] Data, List<WrittenLine> Ends)> _writes = new();
     private readonly int _style;
     private readonly int _longLine;
+    private readonly bool _floods;
     private ulong _handle;
     private int _life;
 
@@ -44,6 +45,7 @@ internal sealed class Application
         _style = scheduler.Dice.Next(4);
         _longLine = scheduler.Dice.Next(3) == 0 ? 60_000 : 300;
         Path = $"{name}.log";
+        _floods = scheduler.Dice.Next(12) == 0;
         _mount.PowerLost += LosePower;
     }
 
@@ -69,7 +71,10 @@ internal sealed class Application
                 return;
             }
 
-            Compose(_scheduler.Dice.Next(1, 12));
+            if (_floods && _scheduler.Dice.Next(6) == 0 && Lines.Count < 30_000)
+                Flood();
+            else
+                Compose(_scheduler.Dice.Next(1, 12));
             WriteNext();
         });
     }
@@ -117,6 +122,35 @@ internal sealed class Application
             _writes.Enqueue(([.. bytes], [.. finished]));
             bytes.Clear();
             finished.Clear();
+        }
+    }
+
+    // Very many short lines at once, or one without an end for a multiple of what is read at a time.
+    private void Flood()
+    {
+        var bytes = new List<byte>();
+        var ends = new List<WrittenLine>();
+        if (_scheduler.Dice.Next(2) == 0)
+        {
+            var count = _mount.Quota < 1 << 20 ? 4_000 : 12_000;
+            for (var i = 0; i < count; i++)
+                Add(new WrittenLine(this, Lines.Count, $"{Name}:{Lines.Count}:#"), "\n");
+            _writes.Enqueue(([.. bytes], ends));
+            return;
+        }
+
+        var begin = $"{Name}:{Lines.Count}:";
+        var length = (_scheduler.Dice.Next(1, 4) * (256 << 10)) - _scheduler.Dice.Next(2);
+        Add(new WrittenLine(this, Lines.Count, begin + new string('z', length - begin.Length - 1) + "#"), "");
+        foreach (var piece in bytes.Chunk(64 << 10))
+            _writes.Enqueue((piece, []));
+        _writes.Enqueue(([(byte)'\n'], ends));
+        ends[0].IsBegun = true;
+        void Add(WrittenLine line, string end)
+        {
+            Lines.Add(line);
+            ends.Add(line);
+            bytes.AddRange(Encoding.UTF8.GetBytes(line.Text + end));
         }
     }
 

@@ -42,6 +42,7 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
 
     public SimulatedProcess? Process { get; private set; }
     public CommitLevel Level => level;
+    public long Quota => options.QuotaBytes;
 
     /// <summary>Every record below it was on the disk at the last power cut, if it was cut.</summary>
     public ulong Committed { get; private set; }
