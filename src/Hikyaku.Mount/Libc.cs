@@ -9,6 +9,7 @@ internal static unsafe partial class Libc
     public const int O_ACCMODE = 3;
     public const int O_CREAT = 0x40;
     public const int O_EXCL = 0x80;
+    public const int O_NOCTTY = 0x100;
     public const int O_TRUNC = 0x200;
     public const int O_APPEND = 0x400;
     public const int O_NONBLOCK = 0x800;
@@ -87,6 +88,8 @@ internal static unsafe partial class Libc
         public uint RdevMinor;
         public uint DeviceMajor;
         public uint DeviceMinor;
+
+        public readonly bool IsRegular => (Mode & 0xf000) == 0x8000;
     }
 
     /// <summary>struct statvfs on 64-bit Linux, both C libraries.</summary>

@@ -22,9 +22,11 @@ internal sealed unsafe partial class MountedDirectory
                 _backings.Free(slot);
         }
         var isAdopted = false;
+        // Numbers begin as microseconds of the clock. Those far ahead of it are not ours, and would leave none for us.
+        var numbersMax = (ulong)(Libc.Now() / 1000) + (24ul * 3600 * 1_000_000);
         foreach (var (number, file) in links)
         {
-            if (_backings.Take(number, file) is not { } backing)
+            if (number > numbersMax || _backings.Take(number, file) is not { } backing)
                 continue;
             isAdopted = true;
             _state.Header->NextHandle = Math.Max(_state.Header->NextHandle, number + 1);
@@ -41,9 +43,11 @@ internal sealed unsafe partial class MountedDirectory
             return;
         var state = backing.State;
         if (extent.Generation > state->Generation)
-            (state->Generation, state->Delivered, state->Extended) = (extent.Generation, (long)extent.From, (long)extent.To);
+            (state->Generation, state->Delivered, state->End, state->Extended) = (extent.Generation, (long)extent.From, (long)extent.To, (long)extent.To);
         else if (extent.Generation == state->Generation)
-            state->Extended = Math.Max(state->Extended, (long)extent.To);
+            (state->End, state->Extended) = (Math.Max(state->End, (long)extent.To), Math.Max(state->Extended, (long)extent.To));
+        else if (extent.Generation + 1 == state->Generation && state->RestFrom < state->RestTo)
+            state->RestFrom = Math.Max(state->RestFrom, (long)extent.To);
         state->Last = Math.Max(state->Last, sequence);
     }
 
@@ -75,6 +79,8 @@ internal sealed unsafe partial class MountedDirectory
     {
         var state = backing.State;
         var fd = _delivery.Open(backing, 0);
+        if (state->Session == 0 || fd < 0)
+            (state->Orphan, state->RestFrom, state->RestTo) = (0, 0, 0);
         if (fd >= 0 && Underneath.Stat(fd, out var file) == 0)
             FinishCut(backing, (long)file.Size);
         if (!goesOn)
@@ -82,7 +88,8 @@ internal sealed unsafe partial class MountedDirectory
         if (state->Session != 0 && fd >= 0)
         {
             // Programs of a mount that is gone can still write to files they got past it, and notice nothing.
-            backing.IsOrphan = !goesOn && Underneath.IsWritten(fd);
+            if (!goesOn)
+                backing.IsOrphan = IsWritten(fd);
             Attend(backing, SourceOf(BackingSlot.PathOf(state), state->Source), fd);
             return;
         }
@@ -94,18 +101,33 @@ internal sealed unsafe partial class MountedDirectory
     }
 
     // A kill came into the midst of a cut. The kernel sends it again, and it is done again.
-    private static void FinishCut(Backing backing, long size)
+    private void FinishCut(Backing backing, long size)
     {
         var state = backing.State;
         foreach (var (generation, _, _) in backing.Saved)
         {
             if (generation < state->Generation)
                 continue;
-            state->Generation = generation + 1;
-            state->Delivered = state->Extended;
+            if (state->Session != 0 && _delivery.SizeOfSaved(backing, generation) is var saved && saved > state->Extended)
+                (state->RestFrom, state->RestTo, state->Extended) = (state->Extended, saved, saved);
+            (state->Delivered, state->End) = (state->Extended, state->Extended);
+            Volatile.Write(ref state->Generation, generation + 1);
         }
-        if (size < state->Extended)
-            Delivery.BeginGeneration(state, size);
+        if (state->RestFrom < state->RestTo)
+            _delivery.NeedSaved(backing, state->Generation - 1, ulong.MaxValue);
+        if (size < state->End)
+        {
+            // By a loss of power, or by somebody who was quicker than us.
+            if (_cutter.Shorten(backing, size) is var error and not 0)
+            {
+                backing.Shortened = size;
+                ReportUnsaved(error);
+            }
+        }
+        else if (size < state->Extended)
+        {
+            state->Extended = size;
+        }
     }
 
     private Dictionary<ulong, Libc.Statx> FindLinks(List<byte[]> names)
@@ -118,7 +140,7 @@ internal sealed unsafe partial class MountedDirectory
                 if (text.AsSpan().SequenceEqual(HiddenName.OfUnfinished))
                     _ = Libc.UnlinkAt(_underneath.RootDescriptor, name, 0);
                 else if (HiddenName.IsBacking(text.AsSpan(..^1), out var number, out var generation) && generation is null
-                    && Underneath.Stat(_underneath.RootDescriptor, name, out var file) == 0 && (file.Mode & 0xf000) == 0x8000)
+                    && Underneath.Stat(_underneath.RootDescriptor, name, out var file) == 0 && file.IsRegular)
                     links[number] = file;
             }
         }

@@ -1,3 +1,4 @@
+using System.Text;
 using Hikyaku.Fuse;
 using Hikyaku.Log;
 
@@ -20,6 +21,8 @@ internal sealed unsafe partial class MountedDirectory
     private readonly HashSet<string> _notPassed = [];
     private Follower? _follower;
     private bool _canPass;
+    private int _isUntold;
+    private int _isUnsaved;
 
     /// <summary>Whether there may be files that are written past us; then <see cref="Follow"/> takes the place of waiting in the kernel.</summary>
     public bool Follows => _follower is not null && (_passesThrough is not null || !_backings.IsEmpty);
@@ -46,6 +49,10 @@ internal sealed unsafe partial class MountedDirectory
             if (backing.Descriptor >= 0)
                 _ = Libc.Close(backing.Descriptor);
             backing.Descriptor = -1;
+            // Whoever takes over counts them again.
+            if (backing.Source is not null)
+                Interlocked.Decrement(ref _counters.PassedOpensCount);
+            _counters.WaitingCount -= backing.Waiting;
         }
         _follower?.Dispose();
         _delivery.Dispose();
@@ -61,13 +68,22 @@ internal sealed unsafe partial class MountedDirectory
         var mustRing = _delivery.Reclaim();
         foreach (var (_, backing) in _backings.All)
         {
-            if (!backing.IsOrphan || Underneath.IsWritten(backing.Descriptor))
+            if (!backing.IsOrphan || IsWritten(backing.Descriptor))
                 continue;
             backing.IsOrphan = false;
             mustRing = true;
         }
         if (mustRing)
             _follower?.Ring();
+    }
+
+    // Where leases are not to be had nobody can tell; then somebody is still writing.
+    private bool IsWritten(int descriptor)
+    {
+        var isWritten = Underneath.IsWritten(descriptor);
+        if (isWritten is null && Interlocked.Exchange(ref _isUntold, 1) == 0)
+            _report("whether programs that outlived their mount still write to files of 'passthrough' cannot be told (no leases: CAP_LEASE is missing, or the file system has none), so these files are followed on");
+        return isWritten ?? true;
     }
 
     // How an open is answered, or an error. A file that is passed through is so for all who open it, until the last of them has closed it.
@@ -80,6 +96,15 @@ internal sealed unsafe partial class MountedDirectory
         var isPassed = backing is not null && (backing.State->KernelId != 0 || backing.State->Session != 0);
         if ((!isPassed && !MayPass(handle)) || !TryRegister(handle, ref backing))
         {
+            if (backing is { IsOrphan: true })
+            {
+                if (!handle.Writable)
+                    return 0;
+                // What both write would be carried twice, and one would write over the other.
+                if (_notPassed.Add("busy"))
+                    _report($"{Encoding.UTF8.GetString(handle.Source.Path)} is still written to by a program that got it past an earlier mount, and cannot be passed through now: until that program closes it, others get EBUSY when they open it for writing (as do those of other such files)");
+                return -Errno.EBUSY;
+            }
             // Else what is written through this handle would be carried twice.
             if (backing is { Writers: 0, Source: not null })
                 TryEndSession(backing);
@@ -95,7 +120,11 @@ internal sealed unsafe partial class MountedDirectory
                 Extend(other);
         }
         if (handle.Writable && backing!.State->Session == 0 && BeginSession(backing, handle, request.Uid) is var error and < 0)
+        {
+            if (backing.Members == 0)
+                Unregister(backing);
             return error;
+        }
         if (handle.State->Backing == 0)
         {
             handle.State->Backing = backing!.Number;
@@ -144,7 +173,11 @@ internal sealed unsafe partial class MountedDirectory
         }
         if (Underneath.Stat(handle.Descriptor, out var file) < 0 || (backing ??= Link(handle, file)) is not { } linked)
             return false;
-        var id = _openBacking(handle.Descriptor);
+        // The kernel opens it anew for each program. For reading, so that it counts as written to only while a program can.
+        var reading = _delivery.Open(linked, 0);
+        var id = _openBacking(reading >= 0 ? reading : handle.Descriptor);
+        if (reading >= 0)
+            _ = Libc.Close(reading);
         if (id > 0)
         {
             linked.State->KernelId = id;
@@ -157,9 +190,9 @@ internal sealed unsafe partial class MountedDirectory
         NotPassed(id == -Errno.EPERM
             ? "this process may not pass files through to the disk (CAP_SYS_ADMIN is missing)"
             : $"the kernel does not pass this file system's files through ({Errno.Text(-id)})");
-        // Written by nobody, or by programs of a mount that is gone.
-        TryEndSession(linked);
-        if (linked.State->Last == 0)
+        if (!linked.IsOrphan)
+            TryEndSession(linked);
+        if (linked.State->Last == 0 && linked.State->Session == 0)
             Release(linked);
         return false;
     }
@@ -177,20 +210,69 @@ internal sealed unsafe partial class MountedDirectory
         var state = backing.State;
         var size = Libc.LSeek(fd, 0, Libc.SEEK_END);
         if (!backing.IsCutting)
-        {
-            // What stands there already is not carried.
-            if (state->Extended != size || state->Last == 0)
-                state->Punched = (size + 4095) & ~4095L;
-            if (state->Delivered == state->Extended)
-                state->Delivered = size;
-            state->Extended = size;
-        }
-        (state->Source, state->Uid, state->Pid, state->Synced) = (0, uid, handle.Pid, 0);
+            BeginAt(backing, size);
+        (state->Source, state->Uid, state->Pid) = (0, uid, handle.Pid);
+        // Of what was said about bytes that are not delivered more than the bytes depends on it.
+        if (state->Delivered >= state->End)
+            state->Synced = 0;
         state->PathLength = (ushort)handle.Source.Path.Length;
         handle.Source.Path.CopyTo(new Span<byte>(state->Path, HandleSlot.PathMax));
         Volatile.Write(ref state->Session, _state.Header->NextHandle++);
         Attend(backing, handle.Source, fd);
         return 0;
+    }
+
+    // What stands there already is not carried.
+    private void BeginAt(Backing backing, long size)
+    {
+        var state = backing.State;
+        if (state->Extended != size || state->Last == 0)
+            state->Punched = (size + 4095) & ~4095L;
+        if (size < state->End || backing.Shortened >= 0)
+        {
+            Shorten(backing, size);
+            return;
+        }
+        if (state->Delivered != size && state->Delivered >= state->End)
+        {
+            lock (_delivery.Gate)
+                state->Delivered = size;
+        }
+        Volatile.Write(ref state->Extended, size);
+    }
+
+    // Not through us, or it would have been noted. False when what is left must be saved first: that is tried until it can be done.
+    private bool Shorten(Backing backing, long size)
+    {
+        var state = backing.State;
+        if (backing.Shortened < 0)
+            _counters.ShrunkCount++;
+        else
+            size = Math.Min(size, backing.Shortened);
+        _counters.WaitingCount -= backing.Waiting;
+        (backing.Waiting, backing.Shortened) = (0, size);
+        if (state->Delivered >= state->End)
+        {
+            lock (_delivery.Gate)
+                Delivery.BeginGeneration(state, size);
+            backing.Shortened = -1;
+            return true;
+        }
+        backing.BeginCut();
+        _keeper.Post(0, _ =>
+        {
+            var error = _cutter.Shorten(backing, size);
+            if (error != 0)
+                ReportUnsaved(error);
+            backing.EndCut();
+        });
+        return false;
+    }
+
+    private void ReportUnsaved(int error)
+    {
+        if (Interlocked.Exchange(ref _isUnsaved, 1) == 0)
+            _report($"a file of 'passthrough' was cut underneath, and what is left of it, and not delivered, cannot be saved ({Errno.Text(error)}); it is followed again when that can be done");
     }
 
     // Keeps the file reachable, whatever becomes of its names.
@@ -245,7 +327,12 @@ internal sealed unsafe partial class MountedDirectory
     private Look LookAt(Backing backing)
     {
         if (backing.Descriptor < 0)
+        {
+            // Its slot may be another's by now.
+            if (backing.Members <= 0 && _backings.Find(backing.Number) == backing && backing.State->Session == 0)
+                Unregister(backing);
             return Look.Done;
+        }
         if (backing.Writers <= 0 && !backing.IsOrphan)
         {
             if (!TryEndSession(backing))
@@ -264,16 +351,23 @@ internal sealed unsafe partial class MountedDirectory
         if (backing.IsCutting)
             return Look.Nothing;
         var size = Libc.LSeek(backing.Descriptor, 0, Libc.SEEK_END);
-        if (size == state->Extended || size < 0)
+        if (size < 0)
             return Look.Nothing;
+        if (state->RestFrom < state->RestTo && !TryAppendRest(backing))
+            return Look.Stuck;
+        if (size < state->End || backing.Shortened >= 0)
+            return Shorten(backing, size) ? Look.Growth : Look.Saving;
         if (size < state->Extended)
         {
-            // Not through us, or it would have been noted.
-            lock (_delivery.Gate)
-                Delivery.BeginGeneration(state, size);
+            // Of what was cut off nothing was to be carried.
+            Volatile.Write(ref state->Extended, size);
+            _counters.WaitingCount -= backing.Waiting;
+            backing.Waiting = 0;
             _counters.ShrunkCount++;
             return Look.Growth;
         }
+        if (size == state->Extended)
+            return Look.Nothing;
         // Small holes are zeros as the file has them; a large one may be larger than any disk.
         var (end, done) = (size - state->Extended > ExtentBytesMax ? state->Extended : size, 0L);
         while (state->Extended < size)
@@ -281,9 +375,13 @@ internal sealed unsafe partial class MountedDirectory
             if (state->Extended == end && (end = EndOfData(backing, size)) == state->Extended)
                 break;
             var from = state->Extended;
-            if (!TryAppendExtent(backing, Math.Min(end, from + ExtentBytesMax)))
+            var to = Math.Min(end, from + ExtentBytesMax);
+            if (!TryAppendExtent(backing, state->Generation, from, to))
                 break;
-            done += state->Extended - from;
+            // A kill before this: whoever comes next finds it in the log.
+            state->End = to;
+            Volatile.Write(ref state->Extended, to);
+            done += to - from;
         }
         Announce(_appended);
         _counters.PassedBytesCount += done;
@@ -306,7 +404,23 @@ internal sealed unsafe partial class MountedDirectory
         return hole > state->Extended ? Math.Min(hole, size) : size;
     }
 
-    private bool TryAppendExtent(Backing backing, long to)
+    // What came while the file was cut.
+    private bool TryAppendRest(Backing backing)
+    {
+        var state = backing.State;
+        while (state->RestFrom < state->RestTo)
+        {
+            var to = Math.Min(state->RestTo, state->RestFrom + ExtentBytesMax);
+            if (!TryAppendExtent(backing, state->Generation - 1, state->RestFrom, to))
+                return false;
+            Volatile.Write(ref state->RestFrom, to);
+        }
+        _delivery.NeedSaved(backing, state->Generation - 1, state->Last);
+        Announce(_appended);
+        return true;
+    }
+
+    private bool TryAppendExtent(Backing backing, ulong generation, long from, long to)
     {
         var state = backing.State;
         var source = backing.Source!;
@@ -318,12 +432,10 @@ internal sealed unsafe partial class MountedDirectory
                 state->Source = source.Id;
             Span<byte> body = stackalloc byte[ExtentRecord.HeadBytes];
             ExtentRecord.WriteHead(
-                body, state->Source, state->Session, state->Number, state->Generation, (ulong)state->Extended, (ulong)to, Libc.Now(), state->Uid, state->Pid);
+                body, state->Source, state->Session, state->Number, generation, (ulong)from, (ulong)to, Libc.Now(), state->Uid, state->Pid);
             if (!TryAppend(RecordKind.Extent, body, source, out var sequence))
                 return false;
-            // A kill before this: whoever comes next finds it in the log.
             state->Last = sequence;
-            Volatile.Write(ref state->Extended, to);
             _counters.ExtentsCount++;
             return true;
         }
@@ -357,7 +469,7 @@ internal sealed unsafe partial class MountedDirectory
             return false;
         if (state->Session != 0)
         {
-            if (Extend(backing) == Look.Stuck || !TryAppendClose(backing))
+            if (Extend(backing) is Look.Stuck or Look.Saving || !TryAppendClose(backing))
                 return false;
             if (Underneath.Stat(backing.Descriptor, out var file) == 0 && _nodes.SlotOf(file) is var slot and not 0)
                 (_nodes[slot]->Size, _nodes[slot]->Modified) = ((long)file.Size, file.Modify.UnixNanoseconds);
@@ -458,7 +570,7 @@ internal sealed unsafe partial class MountedDirectory
             _ = Libc.Close(fd);
             return -Errno.ENOSPC;
         }
-        backing.IsCutting = true;
+        backing.BeginCut();
         var (unique, copy, upto) = (request.RawUnique, args, node->LastSequence);
         _keeper.Post(args.Size == 0 ? 0 : upto, error =>
         {
@@ -468,7 +580,7 @@ internal sealed unsafe partial class MountedDirectory
                 error = _cutter.Resize(backing, fd, (long)copy.Size);
             if (error == 0)
                 node->Size = (long)copy.Size;
-            backing.IsCutting = false;
+            backing.EndCut();
             FinishLater(unique, copy, fd, node, error);
         });
         return Deferred;
@@ -487,14 +599,17 @@ internal sealed unsafe partial class MountedDirectory
             _ = Libc.Close(fd);
             return failure;
         }
-        backing.IsCutting = true;
+        backing.BeginCut();
         var (unique, mode, offset, length, upto) = (request.RawUnique, (int)args.Mode, (long)args.Offset, (long)args.Length, node->LastSequence);
         _keeper.Post(upto, error =>
         {
             if (error == 0)
                 error = _cutter.Allocate(backing, fd, mode, offset, length);
+            // Who writes through us appends where the node ends.
+            if (error == 0 && Underneath.Stat(fd, out var file) == 0)
+                node->Size = (long)file.Size;
             _ = Libc.Close(fd);
-            backing.IsCutting = false;
+            backing.EndCut();
             Answer(unique, error);
         });
         return Deferred;
@@ -504,8 +619,6 @@ internal sealed unsafe partial class MountedDirectory
     private int SyncPassed(in FuseRequest request, Backing backing)
     {
         var isStuck = Extend(backing) == Look.Stuck;
-        var mustSyncName = backing.State->Synced == 0;
-        backing.State->Synced = 1;
         var unique = request.RawUnique;
         _keeper.Post(0, _ =>
         {
@@ -513,8 +626,8 @@ internal sealed unsafe partial class MountedDirectory
             var error = fd < 0 ? -fd : Libc.FDataSync(fd) == 0 ? 0 : Libc.Error;
             if (fd >= 0)
                 _ = Libc.Close(fd);
-            if (error == 0 && mustSyncName)
-                error = Underneath.SyncDirectory(_underneath.RootDescriptor);
+            if (error == 0 && backing.State->Synced == 0 && (error = Underneath.SyncDirectory(_underneath.RootDescriptor)) == 0)
+                backing.State->Synced = 1;
             if (error == 0 && isStuck)
                 error = Errno.ENOSPC;
             if (error != 0)

@@ -6,6 +6,9 @@ public enum Opening
     /// <summary>For reading, a file that is there.</summary>
     Existing,
 
+    /// <summary>As <see cref="Existing"/>, where others may have put anything: what is no regular file, but a link or a pipe, counts as missing.</summary>
+    ExistingAmongForeign,
+
     /// <summary>For reading and writing, a file that is there.</summary>
     ExistingToChange,
 

@@ -4,15 +4,17 @@ namespace Hikyaku.Log;
 
 internal static unsafe partial class Libc
 {
-    public const int O_RDONLY = 0, O_RDWR = 2, O_CREAT = 0x40, O_NOCTTY = 0x100, O_TRUNC = 0x200, O_APPEND = 0x400, O_CLOEXEC = 0x80000, O_NOATIME = 0x40000;
+    public const int O_RDONLY = 0, O_RDWR = 2, O_CREAT = 0x40, O_NOCTTY = 0x100, O_TRUNC = 0x200, O_APPEND = 0x400, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000, O_NOATIME = 0x40000;
     public const int PROT_READ = 1, PROT_WRITE = 2, MAP_SHARED = 1, MADV_DONTNEED = 4;
-    public const int FALLOC_FL_KEEP_SIZE = 1, AT_FDCWD = -100;
+    public const int FALLOC_FL_KEEP_SIZE = 1, AT_FDCWD = -100, AT_EMPTY_PATH = 0x1000;
     public const uint STATX_BASIC_STATS = 0x7ff;
     public const int LOCK_EX = 2, LOCK_NB = 4;
-    public const int ENOENT = 2, EINTR = 4, EWOULDBLOCK = 11, EEXIST = 17, ENOTDIR = 20, ENOSPC = 28, EOPNOTSUPP = 95, EDQUOT = 122;
+    public const int ENOENT = 2, EINTR = 4, ENXIO = 6, EWOULDBLOCK = 11, EEXIST = 17, ENOTDIR = 20, ENOSPC = 28, ELOOP = 40, EOPNOTSUPP = 95, EDQUOT = 122;
 
-    // O_DIRECTORY is one of the few flags whose value differs between the two architectures.
+    // The two flags whose values differ between the two architectures.
     public static int O_DIRECTORY => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x4000 : 0x10000;
+
+    public static int O_NOFOLLOW => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x8000 : 0x20000;
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Open(string path, int flags, uint mode);

@@ -16,16 +16,23 @@ internal sealed class MachineDisk : Disk
         var (flags, mode) = how switch
         {
             Opening.Existing => (Libc.O_RDONLY, 0u),
+            Opening.ExistingAmongForeign => (Libc.O_RDONLY | Libc.O_NOFOLLOW | Libc.O_NONBLOCK | Libc.O_NOCTTY, 0u),
             Opening.ExistingToChange => (Libc.O_RDWR, 0u),
             Opening.Own => (Libc.O_RDWR | Libc.O_CREAT, 0x180u /* 0600 */),
             Opening.OwnAnew => (Libc.O_RDWR | Libc.O_CREAT | Libc.O_TRUNC, 0x180u),
             _ => (Libc.O_RDWR | Libc.O_CREAT | Libc.O_APPEND | Libc.O_NOCTTY, 0x1A0u /* 0640 */),
         };
         // That we read a program's file is no use of it; only its owner and root may read without leaving that trace.
-        int fd = how == Opening.Existing ? Libc.Open(path, flags | Libc.O_CLOEXEC | Libc.O_NOATIME, mode) : -1;
+        int fd = how is Opening.Existing or Opening.ExistingAmongForeign ? Libc.Open(path, flags | Libc.O_CLOEXEC | Libc.O_NOATIME, mode) : -1;
         if (fd < 0) fd = Libc.Open(path, flags | Libc.O_CLOEXEC, mode);
+        if (fd >= 0 && how == Opening.ExistingAmongForeign && !IsRegular(fd))
+        {
+            _ = Libc.Close(fd);
+            return null;
+        }
         if (fd >= 0) return new MachineFile(new SafeFileHandle(fd, ownsHandle: true), path);
-        return how is Opening.Existing or Opening.ExistingToChange && Libc.Error == Libc.ENOENT ? null : throw Failure(path, "cannot be opened", Libc.Error);
+        if (how == Opening.ExistingAmongForeign && Libc.Error is (Libc.ELOOP or Libc.ENXIO)) return null;
+        return how is Opening.Existing or Opening.ExistingAmongForeign or Opening.ExistingToChange && Libc.Error == Libc.ENOENT ? null : throw Failure(path, "cannot be opened", Libc.Error);
     }
 
     public override void Rename(string from, string to)
@@ -72,6 +79,13 @@ internal sealed class MachineDisk : Disk
         Span<byte> buffer = stackalloc byte[256];
         return Libc.Statx(Libc.AT_FDCWD, path, 0, Libc.STATX_BASIC_STATS, ref MemoryMarshal.GetReference(buffer)) == 0
             && (MemoryMarshal.Read<ushort>(buffer[28..]) & 0xF000) == 0x4000;
+    }
+
+    private static bool IsRegular(int fd)
+    {
+        Span<byte> buffer = stackalloc byte[256];
+        return Libc.Statx(fd, "", Libc.AT_EMPTY_PATH, Libc.STATX_BASIC_STATS, ref MemoryMarshal.GetReference(buffer)) == 0
+            && (MemoryMarshal.Read<ushort>(buffer[28..]) & 0xF000) == 0x8000;
     }
 
     public override void SyncDirectory(string path)

@@ -26,15 +26,24 @@ internal sealed unsafe class Backing(uint slot, BackingSlot* state, (ulong Devic
     /// <summary>Those that can be written through; with none left the session ends as soon as it can.</summary>
     public int Writers { get; set; }
 
-    /// <summary>Programs of a mount that is no more still write to it; no handle of ours stands for them.</summary>
-    public bool IsOrphan { get; set; }
+    /// <summary>Programs of a mount that is no more may still write to it; no handle of ours stands for them.</summary>
+    public bool IsOrphan
+    {
+        get => Volatile.Read(ref State->Orphan) != 0;
+        set => Volatile.Write(ref State->Orphan, value ? 1u : 0);
+    }
 
     /// <summary>Being cut by the keeper's thread, which alone touches the slot meanwhile.</summary>
-    public bool IsCutting
-    {
-        get => Volatile.Read(ref _cutting) != 0;
-        set => Volatile.Write(ref _cutting, value ? 1 : 0);
-    }
+    public bool IsCutting => Volatile.Read(ref _cuts) != 0;
+
+    /// <summary>The keeper's thread was asked to cut it.</summary>
+    public void BeginCut() => Interlocked.Increment(ref _cuts);
+
+    /// <summary>One of the cuts is done.</summary>
+    public void EndCut() => Interlocked.Decrement(ref _cuts);
+
+    /// <summary>The length at which somebody left it who cut it underneath, while what is left could not be saved; else -1.</summary>
+    public long Shortened { get; set; } = -1;
 
     /// <summary>Bytes it has grown by that found no room in the log.</summary>
     public long Waiting { get; set; }
@@ -53,7 +62,7 @@ internal sealed unsafe class Backing(uint slot, BackingSlot* state, (ulong Devic
     /// <summary>What was saved before cuts, each with the last sequence that may point into it. Guarded by the delivery's lock.</summary>
     public List<(ulong Generation, ulong Last, long Bytes)> Saved { get; } = [];
 
-    private int _cutting;
+    private int _cuts;
 
     /// <summary>The second name, ended by NUL.</summary>
     public byte[] Link => Terminated(BackingFile.LiveName(Number));

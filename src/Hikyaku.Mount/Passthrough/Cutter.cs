@@ -10,6 +10,7 @@ namespace Hikyaku.Mount;
 internal sealed unsafe class Cutter(Delivery delivery, int directory, Action<string> report)
 {
     private const int CopyBytes = 256 * 1024;
+    private const int RestTriesMax = 100;
 
     private byte[] _buffer = [];
 
@@ -19,15 +20,14 @@ internal sealed unsafe class Cutter(Delivery delivery, int directory, Action<str
     {
         var state = backing.State;
         if (size < state->Extended)
-            return Reshape(backing, () => Libc.FTruncate(file, size) == 0 ? 0 : Libc.Error);
+            return Reshape(backing, file, size, () => Libc.FTruncate(file, size) == 0 ? 0 : Libc.Error);
         // Zeros are not carried; and noted first, as after a kill in between the file is only shorter than it should be.
         var before = state->Extended;
-        if (state->Session != 0)
-            Volatile.Write(ref state->Extended, size);
+        Volatile.Write(ref state->Extended, size);
         if (Libc.FTruncate(file, size) == 0)
             return 0;
         var error = Libc.Error;
-        state->Extended = before;
+        Volatile.Write(ref state->Extended, before);
         return error;
     }
 
@@ -36,22 +36,44 @@ internal sealed unsafe class Cutter(Delivery delivery, int directory, Action<str
     public int Allocate(Backing backing, int file, int mode, long offset, long length)
     {
         var state = backing.State;
-        if ((mode & ~Libc.FALLOC_FL_KEEP_SIZE) != 0)
-            return Reshape(backing, () => Libc.FAllocate(file, mode, offset, length) == 0 ? 0 : Libc.Error);
         var before = state->Extended;
-        if (mode == 0 && state->Session != 0)
-            Volatile.Write(ref state->Extended, Math.Max(before, offset + length));
-        if (Libc.FAllocate(file, mode, offset, length) == 0)
-            return 0;
-        var error = Libc.Error;
-        state->Extended = before;
+        var after = (mode & Libc.FALLOC_FL_KEEP_SIZE) != 0 ? before : Math.Max(before, offset + length);
+        if ((mode & ~Libc.FALLOC_FL_KEEP_SIZE) != 0)
+            return Reshape(backing, file, after, () => Libc.FAllocate(file, mode, offset, length) == 0 ? 0 : Libc.Error);
+        var isFollowed = state->Session != 0;
+        Volatile.Write(ref state->Extended, after);
+        var error = Libc.FAllocate(file, mode, offset, length) == 0 ? 0 : Libc.Error;
+        // A session that began meanwhile left it to us how long the file is; its writes have waited.
+        if (!isFollowed)
+            Volatile.Write(ref state->Extended, SizeOf(file, after));
+        else if (error != 0)
+            Volatile.Write(ref state->Extended, before);
         return error;
     }
 
-    // Whatever becomes of the file, what is not delivered stays where readers find it.
-    private int Reshape(Backing backing, Func<int> change)
+    /// <summary>Somebody has cut it underneath: saves what is left of what is not delivered, so that readers miss what is gone, and nothing else.</summary>
+    /// <inheritdoc cref="Resize"/>
+    public int Shorten(Backing backing, long size)
     {
         var state = backing.State;
+        var (error, source, target, isSaved) = (0, -1, -1, false);
+        if (state->Delivered < state->End)
+            error = Save(backing, size, out source, out target, out isSaved);
+        lock (delivery.Gate)
+        {
+            if (error == 0 || isSaved)
+                BeginGeneration(backing, state->Extended, size);
+        }
+        Close(source, target);
+        return isSaved ? 0 : error;
+    }
+
+    // Whatever becomes of the file, what is not delivered stays where readers find it.
+    private int Reshape(Backing backing, int file, long size, Func<int> change)
+    {
+        var state = backing.State;
+        var isFollowed = state->Session != 0;
+        var (error, source, target, isSaved) = (0, -1, -1, false);
         try
         {
             delivery.Update();
@@ -61,37 +83,70 @@ internal sealed unsafe class Cutter(Delivery delivery, int directory, Action<str
             // More is saved than must be.
             report(e.Message);
         }
-        if (state->Delivered < state->Extended && Save(backing) is var error and not 0)
+        if (state->Delivered < state->End || (isFollowed && SizeOf(file, 0) > state->Extended))
+            error = Save(backing, long.MaxValue, out source, out target, out isSaved);
+        if (error != 0 && !isSaved)
+        {
+            Close(source, target);
             return error;
+        }
         lock (delivery.Gate)
         {
-            error = change();
+            var noted = state->Extended;
+            // Programs that outlive their mount are held back by nobody.
+            for (var tries = 0; error == 0 && isSaved && isFollowed && tries < RestTriesMax && SizeOf(file, 0) is var grown && grown > noted; tries++)
+            {
+                error = CopyData(source, target, noted, grown);
+                if (error == 0)
+                    noted = grown;
+            }
+            if (error == 0)
+                error = change();
             // Also when it could not be changed: what was saved is the generation before.
-            if (SizeOf(backing) is var size and >= 0)
-                Delivery.BeginGeneration(state, size);
+            BeginGeneration(backing, noted, !isFollowed ? SizeOf(file, noted) : error == 0 ? size : noted);
         }
+        Close(source, target);
         return error;
     }
 
-    private long SizeOf(Backing backing)
-    {
-        fixed (byte* name = backing.Link)
-            return Underneath.Stat(directory, name, out var file) == 0 ? (long)file.Size : -1;
-    }
-
-    private int Save(Backing backing)
+    // Under the gate.
+    private void BeginGeneration(Backing backing, long noted, long size)
     {
         var state = backing.State;
-        var (from, to) = (state->Delivered, state->Extended);
-        int error, target;
-        var source = delivery.Open(backing, Libc.O_NOATIME);
+        if (state->Session != 0 && noted > state->Extended)
+            (state->RestFrom, state->RestTo) = (state->Extended, noted);
+        else
+            delivery.NeedSaved(backing, state->Generation, state->Last);
+        Delivery.BeginGeneration(state, size);
+        backing.Shortened = -1;
+    }
+
+    private static long SizeOf(int file, long otherwise) => Underneath.Stat(file, out var now) == 0 ? (long)now.Size : otherwise;
+
+    private static void Close(int source, int target)
+    {
+        if (source >= 0)
+            _ = Libc.Close(source);
+        if (target >= 0)
+            _ = Libc.Close(target);
+    }
+
+    // Both descriptors are the caller's to close. Once it is saved a generation must begin, also after an error.
+    private int Save(Backing backing, long size, out int source, out int target, out bool isSaved)
+    {
+        var state = backing.State;
+        var (from, to) = (state->Delivered, Math.Min(state->End, size));
+        (target, isSaved) = (-1, false);
+        source = delivery.Open(backing, Libc.O_NOATIME);
         if (source < 0)
             return -source;
         fixed (byte* unfinished = HiddenName.OfUnfinished)
         fixed (byte* saved = backing.SavedName(state->Generation))
         {
-            target = Libc.OpenAt(directory, unfinished, Libc.O_RDWR | Libc.O_CREAT | Libc.O_TRUNC | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0x180 /* 0600 */);
-            error = target < 0 ? Libc.Error : CopyData(source, target, from, to);
+            // Who has access underneath may have put anything there.
+            _ = Libc.UnlinkAt(directory, unfinished, 0);
+            target = Libc.OpenAt(directory, unfinished, Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0x180 /* 0600 */);
+            var error = target < 0 ? Libc.Error : CopyData(source, target, from, to);
             if (error == 0 && state->Synced != 0 && Libc.FDataSync(target) != 0)
                 error = Libc.Error;
             if (error == 0)
@@ -101,18 +156,17 @@ internal sealed unsafe class Cutter(Delivery delivery, int directory, Action<str
                     if (Libc.RenameAt2(directory, unfinished, directory, saved, 0) != 0)
                         error = Libc.Error;
                     else
-                        backing.Saved.Add((state->Generation, state->Last, Underneath.Stat(target, out var file) == 0 ? (long)file.Blocks * 512 : 0));
+                        // How long it is needed is known when it is complete.
+                        backing.Saved.Add((state->Generation, ulong.MaxValue, Underneath.Stat(target, out var file) == 0 ? (long)file.Blocks * 512 : 0));
                 }
             }
-            if (error == 0 && state->Synced != 0)
+            isSaved = error == 0;
+            if (isSaved && state->Synced != 0)
                 error = Underneath.SyncDirectory(directory);
-            if (error != 0)
+            if (!isSaved)
                 _ = Libc.UnlinkAt(directory, unfinished, 0);
+            return error;
         }
-        _ = Libc.Close(source);
-        if (target >= 0)
-            _ = Libc.Close(target);
-        return error;
     }
 
     // Holes stay holes: they may be larger than any disk.

@@ -109,8 +109,28 @@ internal sealed unsafe class Delivery : IDisposable
             fixed (byte* name = text)
             {
                 if (HiddenName.IsBacking(text.AsSpan(..^1), out var number, out var generation) && generation is { } cut
-                    && _backings.Find(number) is { } backing && Underneath.Stat(_directory, name, out var file) == 0)
+                    && _backings.Find(number) is { } backing && Underneath.Stat(_directory, name, out var file) == 0 && file.IsRegular)
                     backing.Saved.Add((cut, last, (long)file.Blocks * 512));
+            }
+        }
+    }
+
+    /// <summary>Where the saved file of this generation ends, 0 if it cannot be told.</summary>
+    public long SizeOfSaved(Backing backing, ulong generation)
+    {
+        fixed (byte* name = backing.SavedName(generation))
+            return Underneath.Stat(_directory, name, out var file) == 0 ? (long)file.Size : 0;
+    }
+
+    /// <summary>A saved file of this generation is needed until this sequence is delivered.</summary>
+    public void NeedSaved(Backing backing, ulong generation, ulong last)
+    {
+        lock (Gate)
+        {
+            for (var i = 0; i < backing.Saved.Count; i++)
+            {
+                if (backing.Saved[i].Generation == generation)
+                    backing.Saved[i] = backing.Saved[i] with { Last = last };
             }
         }
     }
@@ -120,8 +140,14 @@ internal sealed unsafe class Delivery : IDisposable
     {
         fixed (byte* link = backing.Link)
         {
-            var fd = Libc.OpenAt(_directory, link, flags | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, 0);
-            return fd < 0 ? -Libc.Error : fd;
+            // Who has access underneath may have put anything there.
+            var fd = Libc.OpenAt(_directory, link, flags | Libc.O_CLOEXEC | Libc.O_NOFOLLOW | Libc.O_NONBLOCK | Libc.O_NOCTTY, 0);
+            if (fd < 0)
+                return -Libc.Error;
+            if (Underneath.Stat(fd, out var file) == 0 && file.IsRegular)
+                return fd;
+            _ = Libc.Close(fd);
+            return -Errno.ESTALE;
         }
     }
 
@@ -144,13 +170,17 @@ internal sealed unsafe class Delivery : IDisposable
         backing.Saved.RemoveAt(index);
     }
 
-    /// <summary>The file is as long as that now, and what was in it before belongs to the generation before. Under the gate.</summary>
+    /// <summary>
+    /// The file is as long as that now, and what was in it before belongs to the generation before. Under the gate. Unless all extents of
+    /// that generation are delivered, there must be a saved file of it.
+    /// </summary>
     public static void BeginGeneration(BackingSlot* state, long size)
     {
         // In this order a kill in between leaves what a successor can tell: a file that is shorter than it should be.
         state->Delivered = size;
         state->Punched = Math.Min(state->Punched, size);
         Volatile.Write(ref state->Generation, state->Generation + 1);
+        state->End = size;
         Volatile.Write(ref state->Extended, size);
     }
 

@@ -13,6 +13,9 @@ internal enum Look
     /// <summary>There is no room in the log for what it grew by.</summary>
     Stuck,
 
+    /// <summary>It was cut underneath, and what is left is being saved.</summary>
+    Saving,
+
     /// <summary>It is to be followed no longer.</summary>
     Done,
 }
@@ -129,7 +132,7 @@ internal sealed unsafe class Follower : IDisposable
         {
             case Look.Done:
                 return false;
-            case Look.Stuck:
+            case Look.Stuck or Look.Saving:
                 backing.Due = now + LaterWhenStuck;
                 return true;
             case Look.Growth:

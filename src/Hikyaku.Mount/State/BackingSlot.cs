@@ -27,8 +27,17 @@ internal unsafe struct BackingSlot
     /// <summary>The source's id; 0 = nothing was noticed in this session.</summary>
     public ulong Source;
 
-    /// <summary>Up to this offset the file's growth is in the log.</summary>
+    /// <summary>Up to this offset the file's growth is in the log, or is not to be carried.</summary>
     public long Extended;
+
+    /// <summary>End of the last extent of the present generation.</summary>
+    public long End;
+
+    /// <summary>What the file grew by while it was cut stands in the saved file of the generation before, and from here on is not in the log yet.</summary>
+    public long RestFrom;
+
+    /// <summary>The end of that; not above <see cref="RestFrom"/> = there is none.</summary>
+    public long RestTo;
 
     /// <summary>Of the present generation every reader of the log has passed what lies below this offset.</summary>
     public long Delivered;
@@ -43,7 +52,10 @@ internal unsafe struct BackingSlot
     public uint Uid;
     public uint Pid;
 
-    /// <summary>1 = somebody was told that what is written is on the disk.</summary>
+    /// <summary>1 = programs of a mount that is no more may still write to it, and no handle of ours stands for them.</summary>
+    public uint Orphan;
+
+    /// <summary>1 = somebody was told that what is written, and not delivered yet, is on the disk.</summary>
     public ushort Synced;
 
     public ushort PathLength;

@@ -146,15 +146,15 @@ internal sealed unsafe class Underneath : IDisposable
         return error;
     }
 
-    /// <summary>Whether anybody has this file, of which we have a descriptor for reading, open for writing. If that cannot be told, nobody has.</summary>
-    public static bool IsWritten(int descriptor)
+    /// <summary>Whether anybody has this file, of which we have a descriptor for reading, open for writing. Null = that cannot be told.</summary>
+    public static bool? IsWritten(int descriptor)
     {
         // A lease is to be had only when nobody has. Should somebody come just then, the kernel would send a signal: one that does nothing.
         const int setSignal = 10, setLease = 1024, urgent = 23, read = 0, none = 2;
 
         _ = Libc.Fcntl(descriptor, setSignal, urgent);
         if (Libc.Fcntl(descriptor, setLease, read) != 0)
-            return Libc.Error == Errno.EAGAIN;
+            return Libc.Error == Errno.EAGAIN ? true : null;
         _ = Libc.Fcntl(descriptor, setLease, none);
         return false;
     }

@@ -92,7 +92,7 @@ internal sealed class BackingFiles(Disk disk, string directory) : IDisposable
 
         var got = live.IsSaved ? 0 : live.File?.Read(target, at) ?? 0;
         // Whether these bytes were of the right generation is known only now.
-        using var saved = Disk.Open(live.SavedPath, Opening.Existing);
+        using var saved = Disk.Open(live.SavedPath, Opening.ExistingAmongForeign);
         live.IsSaved |= saved is not null;
         if (saved is null && live.File is null && !Disk.TryStat(directory, out _, out _))
             throw new IOException($"{directory}: the directory underneath the mount, in which lines wait, is not there");
@@ -137,7 +137,7 @@ internal sealed class BackingFiles(Disk disk, string directory) : IDisposable
             return live;
         if (_live.Count == OpenMax)
             LetGo(_live.MinBy(static l => l.Value.Used).Key);
-        live = new Live(Disk.Open(Path.Combine(directory, BackingFile.LiveName(number)), Opening.Existing));
+        live = new Live(Disk.Open(Path.Combine(directory, BackingFile.LiveName(number)), Opening.ExistingAmongForeign));
         if (live.File is not null)
             _live.Add(number, live);
         return live;

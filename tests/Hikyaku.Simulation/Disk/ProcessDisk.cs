@@ -22,7 +22,7 @@ internal sealed class ProcessDisk(SimulatedDisk disk, SimulatedProcess process) 
             throw new IOException($"{path}: not a directory", Enotdir);
         if (!disk.Names.TryGetValue(path, out var inode))
         {
-            if (how is Opening.Existing or Opening.ExistingToChange)
+            if (how is Opening.Existing or Opening.ExistingAmongForeign or Opening.ExistingToChange)
                 return null;
             disk.Link(path, inode = disk.NewInode());
         }
