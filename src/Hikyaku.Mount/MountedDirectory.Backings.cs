@@ -46,7 +46,7 @@ internal sealed unsafe partial class MountedDirectory
             (state->Generation, state->Delivered, state->End, state->Extended) = (extent.Generation, (long)extent.From, (long)extent.To, (long)extent.To);
         else if (extent.Generation == state->Generation)
             (state->End, state->Extended) = (Math.Max(state->End, (long)extent.To), Math.Max(state->Extended, (long)extent.To));
-        else if (extent.Generation + 1 == state->Generation && state->RestFrom < state->RestTo)
+        else if (extent.Generation == state->RestGeneration && state->RestFrom < state->RestTo)
             state->RestFrom = Math.Max(state->RestFrom, (long)extent.To);
         state->Last = Math.Max(state->Last, sequence);
     }
@@ -109,12 +109,12 @@ internal sealed unsafe partial class MountedDirectory
             if (generation < state->Generation)
                 continue;
             if (state->Session != 0 && _delivery.SizeOfSaved(backing, generation) is var saved && saved > state->Extended)
-                (state->RestFrom, state->RestTo, state->Extended) = (state->Extended, saved, saved);
+                (state->RestGeneration, state->RestFrom, state->RestTo, state->Extended) = (generation, state->Extended, saved, saved);
             (state->Delivered, state->End) = (state->Extended, state->Extended);
             Volatile.Write(ref state->Generation, generation + 1);
         }
         if (state->RestFrom < state->RestTo)
-            _delivery.NeedSaved(backing, state->Generation - 1, ulong.MaxValue);
+            _delivery.NeedSaved(backing, state->RestGeneration, ulong.MaxValue);
         if (size < state->End)
         {
             // By a loss of power, or by somebody who was quicker than us.

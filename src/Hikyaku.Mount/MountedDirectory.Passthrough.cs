@@ -411,11 +411,11 @@ internal sealed unsafe partial class MountedDirectory
         while (state->RestFrom < state->RestTo)
         {
             var to = Math.Min(state->RestTo, state->RestFrom + ExtentBytesMax);
-            if (!TryAppendExtent(backing, state->Generation - 1, state->RestFrom, to))
+            if (!TryAppendExtent(backing, state->RestGeneration, state->RestFrom, to))
                 return false;
             Volatile.Write(ref state->RestFrom, to);
         }
-        _delivery.NeedSaved(backing, state->Generation - 1, state->Last);
+        _delivery.NeedSaved(backing, state->RestGeneration, state->Last);
         Announce(_appended);
         return true;
     }

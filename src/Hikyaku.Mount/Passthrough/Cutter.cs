@@ -114,7 +114,7 @@ internal sealed unsafe class Cutter(Delivery delivery, int directory, Action<str
     {
         var state = backing.State;
         if (state->Session != 0 && noted > state->Extended)
-            (state->RestFrom, state->RestTo) = (state->Extended, noted);
+            (state->RestGeneration, state->RestFrom, state->RestTo) = (state->Generation, state->Extended, noted);
         else
             delivery.NeedSaved(backing, state->Generation, state->Last);
         Delivery.BeginGeneration(state, size);

@@ -33,7 +33,10 @@ internal unsafe struct BackingSlot
     /// <summary>End of the last extent of the present generation.</summary>
     public long End;
 
-    /// <summary>What the file grew by while it was cut stands in the saved file of the generation before, and from here on is not in the log yet.</summary>
+    /// <summary>What the file grew by while it was cut stands in the saved file of this generation;</summary>
+    public ulong RestGeneration;
+
+    /// <summary>from here on it is not in the log yet.</summary>
     public long RestFrom;
 
     /// <summary>The end of that; not above <see cref="RestFrom"/> = there is none.</summary>
