@@ -121,7 +121,7 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
         // The kernel tells the child of the end of the mount, once nobody uses it.
         if (await Task.WhenAny(run, Task.Delay(free ? StopPatience : OpenFilesPatience)) != run)
         {
-            Journal.Warn(where, $"files below {mount.Settings.At} stayed open for {OpenFilesPatience.TotalSeconds:0} s; programs that hold them now get an error when they write");
+            Journal.Warn(where, $"files below {mount.Settings.At} stayed open for {OpenFilesPatience.TotalSeconds:0} s; programs that hold them now get an error when they write (not those that write to files of 'passthrough': the next instance carries that)");
             await child.StopAsync(StopPatience);
             mount.Abort();
         }
