@@ -18,6 +18,7 @@ internal sealed unsafe class Delivery : IDisposable
     private readonly int _directory;
     private readonly MountCounters _counters;
     private readonly bool _keeps;
+    private readonly Lock _reading = new();
     private LogReader? _reader;
     private ulong _passed;
     private ulong _published;
@@ -45,7 +46,8 @@ internal sealed unsafe class Delivery : IDisposable
     /// <exception cref="LogException">The cursors or the log cannot be read, or it cannot be noted how far they are.</exception>
     public void Update()
     {
-        lock (Gate)
+        // Reading may take long; nobody who only wants to cut a file waits for that.
+        lock (_reading)
         {
             // What is gone from the log is needed by nobody, or was dropped.
             var lowest = Math.Min(Math.Max(_log.LowestCursor(), _log.FirstSequence), _log.NextSequence);
@@ -63,9 +65,8 @@ internal sealed unsafe class Delivery : IDisposable
                 {
                     if (record.Sequence >= lowest)
                         Leave();
-                    else if (record.Kind == RecordKind.Extent && ExtentRecord.TryParse(record.Body, out var extent) && _backings.Find(extent.File) is { } backing
-                        && extent.Generation == backing.State->Generation)
-                        backing.State->Delivered = Math.Max(backing.State->Delivered, (long)extent.To);
+                    else if (record.Kind == RecordKind.Extent && ExtentRecord.TryParse(record.Body, out var extent))
+                        NoteDelivered(extent);
                 }
             }
             if (!_backings.IsEmpty)
@@ -198,6 +199,17 @@ internal sealed unsafe class Delivery : IDisposable
         catch (IOException e)
         {
             throw new LogException(LogFault.Storage, $"Cannot note what is delivered: {e.Message}", e);
+        }
+    }
+
+    private void NoteDelivered(in ExtentRecord extent)
+    {
+        if (_backings.Find(extent.File) is not { } backing)
+            return;
+        lock (Gate)
+        {
+            if (extent.Generation == backing.State->Generation)
+                backing.State->Delivered = Math.Max(backing.State->Delivered, (long)extent.To);
         }
     }
 

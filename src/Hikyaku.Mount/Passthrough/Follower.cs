@@ -40,6 +40,7 @@ internal sealed unsafe class Follower : IDisposable
     private readonly int _inotify = Libc.INotifyInit(Libc.O_CLOEXEC | Libc.O_NONBLOCK);
     private readonly int _bell = Libc.EventFd(0, Libc.O_CLOEXEC | Libc.O_NONBLOCK);
     private long _due = long.MaxValue;
+    private long _notBefore;
 
     public Follower(Func<Backing, Look> look) => _look = look;
 
@@ -56,7 +57,7 @@ internal sealed unsafe class Follower : IDisposable
     {
         if (_due != long.MaxValue)
         {
-            var left = (int)Math.Clamp((_due - Stopwatch.GetTimestamp() + Soon - 1) / Soon, 0, 1000);
+            var left = (int)Math.Clamp((Math.Max(_due, _notBefore) - Stopwatch.GetTimestamp() + Soon - 1) / Soon, 0, 1000);
             milliseconds = milliseconds < 0 ? left : Math.Min(milliseconds, left);
         }
         var waiting = stackalloc Libc.PollFd[3];
@@ -93,7 +94,7 @@ internal sealed unsafe class Follower : IDisposable
         if (_due == long.MaxValue)
             return;
         var now = Stopwatch.GetTimestamp();
-        if (now < _due)
+        if (now < Math.Max(_due, _notBefore))
             return;
         _due = long.MaxValue;
         for (var i = 0; i < _hot.Count;)
@@ -109,6 +110,9 @@ internal sealed unsafe class Follower : IDisposable
             _due = Math.Min(_due, backing.Due);
             i++;
         }
+        // However many grow, programs that ask us for something get most of the time.
+        var end = Stopwatch.GetTimestamp();
+        _notBefore = end + (2 * (end - now));
     }
 
     /// <summary>Nothing of it is looked at any more.</summary>
