@@ -426,14 +426,14 @@ internal sealed unsafe partial class MountedDirectory
         var source = backing.Source!;
         try
         {
-            if (source.StatedIn != _log.SegmentStart && !State(source) && !(MakeRoom() && State(source)))
+            if (!IsStated(source))
                 return false;
             if (state->Source == 0)
                 state->Source = source.Id;
             Span<byte> body = stackalloc byte[ExtentRecord.HeadBytes];
             ExtentRecord.WriteHead(
                 body, state->Source, state->Session, state->Number, generation, (ulong)from, (ulong)to, Libc.Now(), state->Uid, state->Pid);
-            if (!TryAppend(RecordKind.Extent, body, source, out var sequence))
+            if (!TryAppend(RecordKind.Extent, body, [], source, out var sequence))
                 return false;
             state->Last = sequence;
             _counters.ExtentsCount++;
@@ -444,21 +444,6 @@ internal sealed unsafe partial class MountedDirectory
             _appending = null;
             return false;
         }
-    }
-
-    private bool TryAppend(RecordKind kind, ReadOnlySpan<byte> body, Source source, out ulong sequence)
-    {
-        _appending = source;
-        var isAppended = _log.TryAppend(kind, body, [], out sequence);
-        if (!isAppended && MakeRoom())
-        {
-            _appending = source;
-            isAppended = _log.TryAppend(kind, body, [], out sequence);
-        }
-        _appending = null;
-        if (isAppended)
-            _appended = sequence;
-        return isAppended;
     }
 
     // False when it must be tried again: there is no room in the log, or the file is being cut.
@@ -511,7 +496,7 @@ internal sealed unsafe partial class MountedDirectory
                 return false;
             Span<byte> body = stackalloc byte[CloseRecord.HeadBytes];
             CloseRecord.WriteHead(body, state->Source, state->Session, Libc.Now());
-            if (!TryAppend(RecordKind.Close, body, source, out var sequence))
+            if (!TryAppend(RecordKind.Close, body, [], source, out var sequence))
                 return false;
             Announce(sequence);
             return true;

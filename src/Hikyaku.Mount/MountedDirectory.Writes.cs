@@ -257,7 +257,7 @@ internal sealed unsafe partial class MountedDirectory
         var node = handle.Node;
         try
         {
-            if (source.StatedIn != _log.SegmentStart && !State(source) && !(MakeRoom() && State(source)))
+            if (!IsStated(source))
                 return Errno.ENOSPC;
             if (!handle.Wrote)
             {
@@ -272,15 +272,7 @@ internal sealed unsafe partial class MountedDirectory
             Span<byte> head = stackalloc byte[WriteRecord.HeadBytes];
             WriteRecord.WriteHead(
                 head, handle.State->Source, handle.Number, at, now, request, uid, thread == handle.Thread ? handle.Pid : _processes.Of(thread, now));
-            _appending = source;
-            var isAppended = _log.TryAppend(RecordKind.Write, head, data, out var sequence);
-            if (!isAppended && MakeRoom())
-            {
-                _appending = source;
-                isAppended = _log.TryAppend(RecordKind.Write, head, data, out sequence);
-            }
-            _appending = null;
-            if (!isAppended)
+            if (!TryAppend(RecordKind.Write, head, data, source, out var sequence))
                 return Errno.ENOSPC;
             NoteWritten(node, (long)at + data.Length, now, sequence);
             Announce(sequence);
@@ -311,6 +303,24 @@ internal sealed unsafe partial class MountedDirectory
             return Libc.LSeek(handle.Descriptor, (long)end, 0) >= 0;
         handle.Reach = ahead;
         return true;
+    }
+
+    // The readers of the present segment know the source, or do so now.
+    private bool IsStated(Source source) => source.StatedIn == _log.SegmentStart || State(source) || (MakeRoom() && State(source));
+
+    private bool TryAppend(RecordKind kind, ReadOnlySpan<byte> head, ReadOnlySpan<byte> data, Source source, out ulong sequence)
+    {
+        _appending = source;
+        var isAppended = _log.TryAppend(kind, head, data, out sequence);
+        if (!isAppended && MakeRoom())
+        {
+            _appending = source;
+            isAppended = _log.TryAppend(kind, head, data, out sequence);
+        }
+        _appending = null;
+        if (isAppended)
+            _appended = sequence;
+        return isAppended;
     }
 
     // Perhaps the log is full only of what is not underneath yet, and every other reader has passed it.
