@@ -61,7 +61,7 @@ static const char usage[] =
     "\n"
     "load latency --dir DIR --out OUTFILE [--count N] [--pause-ms P] [--look-us U]\n"
     "    Writes a line to DIR/latency.log, looks at OUTFILE each U us (default 0: without pause) until it is there, waits P ms (default\n"
-    "    20), N times (default 200). Prints microseconds from before write(2) until visible. Exit code 1 after 10 s without a line.\n"
+    "    20), N times (default 200). Prints microseconds from before write(2) until visible. Exit code 1 after 60 s without a line.\n"
     "\n"
     "Exit code 2: wrong usage.\n";
 
@@ -716,7 +716,7 @@ static int run_latency(const struct options *o)
             // Other lines before ours: keep only what may be the start of ours.
             if (got >= length) offset += got - length + 1;
             if (o->look_us && (size_t)got < sizeof seen - 1) wait_until(now() + o->look_us * 1000u);
-            if (after - before > 10000000000u) fail(1, "line %llu is not in %s after 10 s", (unsigned long long)n, o->out);
+            if (after - before > 60000000000u) fail(1, "line %llu is not in %s after 60 s", (unsigned long long)n, o->out);
         }
         double us = (double)(after - before) / 1e3;
         if (n) taken[n - 1] = us;
