@@ -28,6 +28,7 @@ public sealed class TransferProcess
     private string[] _abandoned = [];
     private ReceiveIntake? _intake;
     private Listener? _listener;
+    private Admission? _admission;
 
     public TransferProcess(TransferSettings settings) => _settings = settings;
 
@@ -41,7 +42,7 @@ public sealed class TransferProcess
             return new TransferStatus
             {
                 Pumps = [.. _pumps.Select(static p => p.Status())],
-                Receive = _intake?.Status(_listener!.Connections),
+                Receive = _intake?.Status(_listener!.Connections, _admission is { } door ? new AdmissionStatus(door.Asks, door.Inside, door.NotAllowed, door.Refused) : null),
                 AbandonedCursors = _abandoned,
             };
     }
@@ -133,7 +134,14 @@ public sealed class TransferProcess
         _settings.Disk.MakeDirectory(Path.Combine(_settings.StateDirectory, "logs"), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         _intake = new ReceiveIntake(receive, Storage(ReceiveLog), options, tail, _settings.Time, _settings.Report);
         tasks.Add(_intake.RunAsync(cancel));
-        tasks.Add(_listener.RunAsync(new ForwardServer(_intake.ReceiveAsync, _settings.Report, time: _settings.Time), cancel));
+        if (receive.Admission is { } admission)
+        {
+            // With the port: senders refuse a receiver that has their own name, and both may be on one host.
+            _admission = new Admission(admission, $"{_settings.Host}:{address.Port}", _settings.Lookup, _settings.Nonces, _settings.Time, _settings.Report);
+            tasks.Add(_admission.WatchAsync(cancel));
+        }
+
+        tasks.Add(_listener.RunAsync(new ForwardServer(_intake.ReceiveAsync, _settings.Report, time: _settings.Time, admission: _admission), cancel));
         foreach (var route in _settings.Routes.Where(r => Reads(r, ReceiveLog)))
             StartPumps(route, ReceiveLog, tail, receive.Commit, tasks, cancel);
     }
@@ -145,8 +153,9 @@ public sealed class TransferProcess
             if (!Compressor.IsAvailable(forward.Compress))
                 _settings.Report($"route {route.Name}: libzstd.so.1 (package libzstd1) is missing; chunks are compressed with gzip instead of zstd");
             var settings = Settings(Forward, commit == CommitLevel.Strict);
+            var dial = Dialling(forward, tasks, cancel);
             tasks.Add(KeepPumpAsync(settings, route, tail, journal => new ForwardOutput(
-                forward, journal.Series, settings.Name, "hikyaku." + log, DialAsync, _settings.Time, _settings.Random, _settings.Report), cancel));
+                forward, journal.Series, settings.Name, "hikyaku." + log, dial, _settings.Time, _settings.Random, _settings.Report), cancel));
         }
 
         if (route.File is { } file)
@@ -262,8 +271,17 @@ public sealed class TransferProcess
         }
     }
 
-    private ValueTask<Stream> DialAsync(string server, CancellationToken cancel) =>
-        ForwardAddress.TryParse(server, out var address, out var problem) ? _settings.Network.DialAsync(address, cancel) : throw new ForwardException(problem);
+    private Dial Dialling(ForwardOutputSettings forward, List<Task> tasks, CancellationToken cancel)
+    {
+        if (forward.Credentials is not { } shown)
+            return (server, given) => _settings.Network.DialAsync(Address(server), given);
+        var credentials = new Credentials(shown, _settings.Host, _settings.Nonces, _settings.Time, _settings.Report);
+        tasks.Add(credentials.WatchAsync(cancel));
+        return async (server, given) => await credentials.OpenAsync(await _settings.Network.DialAsync(Address(server), given), Address(server).Host, given);
+    }
+
+    private static ForwardAddress Address(string server) =>
+        ForwardAddress.TryParse(server, out var address, out var problem) ? address : throw new ForwardException(problem);
 
     private string[] AbandonedCursors()
     {

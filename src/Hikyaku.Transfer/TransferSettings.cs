@@ -1,3 +1,5 @@
+using System.Net;
+using System.Security.Cryptography;
 using Hikyaku.Forward;
 using Hikyaku.Log;
 using Hikyaku.Transfer.Delivery;
@@ -25,6 +27,12 @@ public sealed record TransferSettings
     public Network Network { get; init; } = Network.Tcp;
     public Random Random { get; init; } = Random.Shared;
 
+    /// <summary>What nobody may guess.</summary>
+    public RandomFill Nonces { get; init; } = RandomNumberGenerator.Fill;
+
+    /// <summary>Who knows the addresses of hosts that may connect.</summary>
+    public HostLookup Lookup { get; init; } = Dns.GetHostAddressesAsync;
+
     /// <summary>What rings when a mount has written.</summary>
     internal Func<TransferSettings, MountLog, LogTail> Tail { get; init; } = static (settings, mount) =>
         Doorbell.Open(Path.Combine(settings.StateDirectory, "doorbells", mount.Name), mount.DoorbellFd, mount.Name);
@@ -45,6 +53,9 @@ public sealed record ReceiveSettings(string Listen)
     public long QuotaBytes { get; init; } = 4L << 30;
     public WhenFull WhenFull { get; init; } = WhenFull.Refuse;
 
+    /// <summary>What peers must show; null: nothing.</summary>
+    public AdmissionSettings? Admission { get; init; }
+
     /// <summary>The canary of the simulation: repetitions are not recognised.</summary>
     internal bool StoresRepeats { get; init; }
 }
@@ -62,6 +73,9 @@ public sealed record RouteSettings(string Name)
 public sealed record ForwardOutputSettings(IReadOnlyList<string> Servers)
 {
     public Compression Compress { get; init; }
+
+    /// <summary>What servers are shown and asked for; null: nothing.</summary>
+    public CredentialSettings? Credentials { get; init; }
 }
 
 /// <summary><see cref="Path"/> may hold {host}, {path} and {file}: then each distinct result is a file of its own.</summary>

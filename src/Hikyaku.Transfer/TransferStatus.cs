@@ -41,6 +41,10 @@ public sealed record IntakeStatus
 {
     public required string Listen { get; init; }
     public required int Connections { get; init; }
+
+    /// <summary>Null if everybody may connect, in plain text.</summary>
+    public AdmissionStatus? Admission { get; init; }
+
     public required long Chunks { get; init; }
     public required long Lines { get; init; }
     public required long Bytes { get; init; }
@@ -51,3 +55,10 @@ public sealed record IntakeStatus
     public required long QuotaBytes { get; init; }
     public required IReadOnlyDictionary<string, long> Losses { get; init; }
 }
+
+/// <summary>What peers must show, and how many of the connections have.</summary>
+/// <param name="Asks">In words.</param>
+/// <param name="Inside">Connections that have passed and are open now.</param>
+/// <param name="NotAllowed">Closed because of their address.</param>
+/// <param name="Refused">Closed because TLS, the shared key, or name and password failed.</param>
+public sealed record AdmissionStatus(string Asks, int Inside, long NotAllowed, long Refused);

@@ -15,9 +15,10 @@ public delegate ValueTask<bool> MessageReceived(ForwardMessage message, ForwardP
 /// <param name="messageBytesMax">The longest message in bytes; also the most that a compressed one may unpack to.</param>
 /// <param name="time">The clock of time limits; null: the system's.</param>
 /// <param name="buffersBytesMax">The most memory that all connections together hold for unfinished messages.</param>
+/// <param name="admission">What a peer must pass before its first message; null: nothing.</param>
 public sealed class ForwardServer(
     MessageReceived receive, Action<string> report, int messageBytesMax = ForwardMessage.BytesMaxDefault, TimeProvider? time = null,
-    long buffersBytesMax = ForwardServer.BuffersBytesMaxDefault)
+    long buffersBytesMax = ForwardServer.BuffersBytesMaxDefault, Admission? admission = null)
 {
     /// <summary>512 MiB.</summary>
     public const long BuffersBytesMaxDefault = 512L << 20;
@@ -28,7 +29,8 @@ public sealed class ForwardServer(
     /// <summary>What must come within <see cref="ProgressTime"/>, unless the message is complete before. A byte now and then is no progress.</summary>
     public const int ProgressBytes = 64 * 1024;
 
-    private const byte TlsHandshake = 0x16;
+    /// <summary>What TLS begins with.</summary>
+    internal const byte TlsHandshake = 0x16;
 
     // Something that is not Forward (HTTP, SSH) looks like a run of small integers.
     private const int IgnoredMax = 8;
@@ -46,7 +48,13 @@ public sealed class ForwardServer(
         try
         {
             await using (stream)
-                await ReceiveAsync(stream, new ForwardPeer(peer, Interlocked.Increment(ref connections)), cancellation);
+            {
+                using var buffer = new ReceiveBuffer(budget);
+                if (admission is null)
+                    await ReceiveAsync(stream, buffer, peer, cancellation);
+                else
+                    await AdmitAsync(admission, stream, buffer, peer, cancellation);
+            }
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -62,8 +70,25 @@ public sealed class ForwardServer(
         }
     }
 
-    private async Task ReceiveAsync(Stream stream, ForwardPeer peer, CancellationToken cancellation)
+    private async Task AdmitAsync(Admission door, Stream stream, ReceiveBuffer buffer, string address, CancellationToken cancellation)
     {
+        if (await door.PassAsync(stream, buffer, address, peers, cancellation) is not { } passed)
+            return;
+        door.Enter();
+        try
+        {
+            await using (passed)
+                await ReceiveAsync(passed, buffer, address, cancellation);
+        }
+        finally
+        {
+            door.Leave();
+        }
+    }
+
+    private async Task ReceiveAsync(Stream stream, ReceiveBuffer buffer, string address, CancellationToken cancellation)
+    {
+        var peer = new ForwardPeer(address, Interlocked.Increment(ref connections));
         // What has been stored should be acked even when the server stops in between, but a deaf peer must not hold it up.
         using var ackLimit = new CancellationTokenSource(Timeout.InfiniteTimeSpan, clock);
         using var stopping = cancellation.UnsafeRegister(_ => ackLimit.CancelAfter(LastAckGrace), null);
@@ -71,7 +96,6 @@ public sealed class ForwardServer(
         using var stoppingToo = cancellation.UnsafeRegister(_ => readLimit.Cancel(), null);
         var message = new ForwardMessage(messageBytesMax, messageBytesMax);
         var acks = new ByteBuffer();
-        using var buffer = new ReceiveBuffer(budget);
         var needed = 1;
         var ignored = 0;
         var first = true;
@@ -148,7 +172,7 @@ public sealed class ForwardServer(
     }
 
     // What is known by the very first byte to be another protocol.
-    private static string? Foreign(byte first) => first switch
+    internal static string? Foreign(byte first) => first switch
     {
         (byte)'[' or (byte)'{' => "sends JSON; this receiver takes MessagePack",
         TlsHandshake => "sends TLS; this receiver takes plain TCP",

@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.Globalization;
 using Hikyaku.Config;
+using Hikyaku.Forward;
 using Hikyaku.Log;
 
 namespace Hikyaku.Commands;
@@ -26,17 +28,31 @@ internal static class CheckCommand
         foreach (var mount in settings.Mounts)
             output.WriteLine($"mount    {mount.Name} at {(mount.At is "" ? "the directory given to 'hikyaku mount DIR'" : mount.At)}, keeps {(mount.KeepAll ? "what is written" : "nothing")}, {Describe(mount.Log)}");
         if (settings.Receive is { } receive)
+        {
             output.WriteLine($"receive  Forward on {receive.Listen}, {Describe(receive.Log)}");
+            output.WriteLine($"           peers need {receive.Admission?.Describe() ?? "nothing: anybody may connect, in plain text"}");
+            Describe(receive.Admission?.Tls, output);
+        }
         foreach (var route in settings.Routes)
         {
             output.WriteLine($"route    {route.Name}: {(route.Match.Count is 0 ? "every line" : string.Join(' ', route.Match))} from {string.Join(", ", route.From)}");
             if (route.Forward is { } forward)
                 output.WriteLine($"           to {string.Join(' ', forward.Servers)} ({forward.Deliver})");
+                if (forward.Credentials is { } credentials)
+                    output.WriteLine($"           with {credentials.Describe()}");
+                Describe(forward.Credentials?.Tls, output);
             if (route.File is { } file)
                 output.WriteLine($"           to file {file.Path}, format {file.Format}, time {file.Time}");
         }
         foreach (var notice in settings.Notices)
             output.WriteLine($"notice   {notice}");
+    }
+
+    private static void Describe(TlsSettings? tls, TextWriter output)
+    {
+        if (tls is not null)
+            foreach (var (file, certificate) in TlsMaterial.Load(tls).Certificates)
+                output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"           certificate {file}: {TlsMaterial.NameOf(certificate)}, valid until {certificate.NotAfter.ToUniversalTime():yyyy-MM-dd}"));
     }
 
     private static string Describe(LogPolicy log)

@@ -24,7 +24,7 @@ internal static class ConfigurationFile
         if (root is null or WrittenText { IsNothing: true })
             throw new ConfigurationException($"{path}: the file is empty; expected at least mounts or receive, and routes");
         var state = StateDirectory.Default(mountPoint?.Trim('/').Replace('/', '-') ?? Path.GetFileNameWithoutExtension(full));
-        var settings = foreign ? K2hftfuseFile.Read(root, full, mountPoint, state, problems) : NativeFile.Read(root, full, state, problems);
+        var settings = foreign ? K2hftfuseFile.Read(root, full, mountPoint, state, problems) : NativeFile.Read(root, full, state, checksFiles: copy is null, problems);
         problems.ThrowIfAny();
         if (!foreign && mountPoint is not null && settings.Mounts.All(m => m.At != mountPoint))
             throw new ConfigurationException($"{path}: no mount of this file is at {mountPoint}; it has {(settings.Mounts.Count is 0 ? "none" : string.Join(", ", settings.Mounts.Select(m => m.At)))}");

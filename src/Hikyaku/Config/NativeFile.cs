@@ -10,11 +10,11 @@ internal sealed class NativeFile
     public static readonly string[] TopKeys = ["state", "host", "mounts", "receive", "routes"];
     public static readonly string[] MountKeys = ["at", "keep", "passthrough", "commit", "quota", "when_full"];
     public static readonly string[] ReceiveKeys = ["forward", "commit", "quota", "when_full"];
-    public static readonly string[] ListenKeys = ["listen"];
+    public static readonly string[] ListenKeys = ["listen", .. SecurityReader.AdmissionKeys];
     public static readonly string[] CommitKeys = ["interval"];
     public static readonly string[] RouteKeys = ["name", "from", "match", "to"];
     public static readonly string[] OutputKeys = ["forward", "file"];
-    public static readonly string[] ForwardKeys = ["servers", "deliver", "compress"];
+    public static readonly string[] ForwardKeys = ["servers", "deliver", "compress", .. SecurityReader.CredentialKeys];
     public static readonly string[] FileKeys = ["path", "format", "time"];
 
     private const long QuotaBytesMin = 4L << 20;
@@ -27,11 +27,19 @@ internal sealed class NativeFile
     private readonly List<string> _notices = [];
     private readonly List<(string Path, string Name, WrittenNode At)> _outputs = [];
 
-    private NativeFile(string file, Problems problems) => (_folder, _problems) = (Path.GetDirectoryName(file)!, problems);
+    private readonly SecurityReader _security;
+
+    private NativeFile(string file, bool checksFiles, Problems problems)
+    {
+        (_folder, _problems) = (Path.GetDirectoryName(file)!, problems);
+        _security = new SecurityReader(file, checksFiles, problems, _notices);
+    }
 
     /// <summary>Reads a native file; what is wrong goes to <paramref name="problems"/>, and the result is then not to be used.</summary>
     /// <param name="defaultState">The state directory when the file names none.</param>
-    public static Settings Read(WrittenNode root, string file, string defaultState, Problems problems) => new NativeFile(file, problems).Read(root, file, defaultState);
+    /// <param name="checksFiles">Whether certificates must be usable now.</param>
+    public static Settings Read(WrittenNode root, string file, string defaultState, bool checksFiles, Problems problems) =>
+        new NativeFile(file, checksFiles, problems).Read(root, file, defaultState);
 
     private Settings Read(WrittenNode root, string file, string defaultState)
     {
@@ -110,11 +118,15 @@ internal sealed class NativeFile
     {
         var section = new Section(node, "receive", _problems, ReceiveKeys);
         var listen = new HostPort(IPAddress.Any.ToString(), HostPort.ForwardPort);
+        AdmissionSettings? admission = null;
         if (section.Require("forward", "{ listen: ADDRESS:PORT }") is { } written)
-            listen = new Section(written, "receive.forward", _problems, ListenKeys)
-                .Value("listen", listen, "an address and port of this host, such as 0.0.0.0:24224",
-                    static (string t, out HostPort v) => HostPort.TryParse(t, out v) && IPAddress.TryParse(v.Host, out _));
-        return new ReceiveSettings(listen, ReadPolicy(section, ReceiveQuotaBytesMin));
+        {
+            var forward = new Section(written, "receive.forward", _problems, ListenKeys);
+            listen = forward.Value("listen", listen, "an address and port of this host, such as 0.0.0.0:24224",
+                static (string t, out HostPort v) => HostPort.TryParse(t, out v) && IPAddress.TryParse(v.Host, out _));
+            admission = _security.ReadAdmission(forward);
+        }
+        return new ReceiveSettings(listen, ReadPolicy(section, ReceiveQuotaBytesMin)) { Admission = admission };
     }
 
     private LogPolicy ReadPolicy(Section section, long quotaBytesMin)
@@ -200,6 +212,7 @@ internal sealed class NativeFile
         return new ForwardSettings(servers, section.Choice("deliver", "random", ("random", "random")))
         {
             Compress = section.Choice("compress", Compression.None, ("none", Compression.None), ("gzip", Compression.Gzip), ("zstd", Compression.Zstd)),
+            Credentials = _security.ReadCredentials(section),
         };
     }
 

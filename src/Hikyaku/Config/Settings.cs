@@ -51,6 +51,9 @@ internal sealed record ReceiveSettings(HostPort Listen, LogPolicy Log)
 {
     /// <summary>The receiver's name among the intakes and of its log.</summary>
     public const string Name = "receive";
+
+    /// <summary>What peers must show; null: nothing.</summary>
+    public Forward.AdmissionSettings? Admission { get; init; }
 }
 
 /// <param name="From">Names of mounts, or <see cref="ReceiveSettings.Name"/>; never empty.</param>
@@ -60,6 +63,9 @@ internal sealed record RouteSettings(string Name, IReadOnlyList<string> From, IR
 internal sealed record ForwardSettings(IReadOnlyList<HostPort> Servers, string Deliver)
 {
     public Forward.Compression Compress { get; init; }
+
+    /// <summary>What servers are shown and asked for; null: nothing.</summary>
+    public Forward.CredentialSettings? Credentials { get; init; }
 }
 
 /// <param name="Path">Absolute; with {host}, {path} or {file} one file per source, else one for all.</param>

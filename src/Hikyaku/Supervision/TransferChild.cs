@@ -101,13 +101,14 @@ internal static class TransferChild
         CommitInterval = receive.Log.Interval,
         QuotaBytes = receive.Log.QuotaBytes,
         WhenFull = receive.Log.WhenFull,
+        Admission = receive.Admission,
     };
 
     private static Transfer.RouteSettings Translate(Config.RouteSettings route, List<string> intakes) => new(route.Name)
     {
         From = [.. route.From.Where(intakes.Contains)],
         Match = route.Match,
-        Forward = route.Forward is { } forward ? new ForwardOutputSettings([.. forward.Servers.Select(s => s.ToString())]) { Compress = forward.Compress } : null,
+        Forward = route.Forward is { } forward ? new ForwardOutputSettings([.. forward.Servers.Select(s => s.ToString())]) { Compress = forward.Compress, Credentials = forward.Credentials } : null,
         File = route.File is { } file ? new FileOutputSettings(file.Path) { Format = file.Format, Time = file.Time } : null,
     };
 }
