@@ -42,7 +42,7 @@ public sealed class TransferProcess
             return new TransferStatus
             {
                 Pumps = [.. _pumps.Select(static p => p.Status())],
-                Receive = _intake?.Status(_listener!.Connections, _admission is { } door ? new AdmissionStatus(door.Asks, door.Inside, door.NotAllowed, door.Refused) : null),
+                Receive = _intake?.Status(_listener!.Connections) is { } receive ? receive with { Admission = _admission?.Status() } : null,
                 AbandonedCursors = _abandoned,
             };
     }

@@ -1,3 +1,5 @@
+using Hikyaku.Forward;
+
 namespace Hikyaku.Transfer;
 
 /// <summary>What a transfer process knows of itself. Counters rise from zero at the start of the process, except where a summary says otherwise.</summary>
@@ -42,7 +44,7 @@ public sealed record IntakeStatus
     public required string Listen { get; init; }
     public required int Connections { get; init; }
 
-    /// <summary>Null if everybody may connect, in plain text.</summary>
+    /// <summary>What peers must show; null if everybody may connect, in plain text.</summary>
     public AdmissionStatus? Admission { get; init; }
 
     public required long Chunks { get; init; }
@@ -55,10 +57,3 @@ public sealed record IntakeStatus
     public required long QuotaBytes { get; init; }
     public required IReadOnlyDictionary<string, long> Losses { get; init; }
 }
-
-/// <summary>What peers must show, and how many of the connections have.</summary>
-/// <param name="Asks">In words.</param>
-/// <param name="Inside">Connections that have passed and are open now.</param>
-/// <param name="NotAllowed">Closed because of their address.</param>
-/// <param name="Refused">Closed because TLS, the shared key, or name and password failed.</param>
-public sealed record AdmissionStatus(string Asks, int Inside, long NotAllowed, long Refused);

@@ -21,20 +21,11 @@ public sealed class Admission(AdmissionSettings settings, string host, HostLooku
     private long notAllowed, refused;
     private int inside;
 
-    /// <summary>What is asked for, in words.</summary>
-    public string Asks => settings.Describe();
-
-    /// <summary>Connections that have passed and are open now.</summary>
-    public int Inside => Volatile.Read(ref inside);
-
-    /// <summary>Connections closed at once because of where they came from.</summary>
-    public long NotAllowed => Interlocked.Read(ref notAllowed);
-
-    /// <summary>Connections closed because TLS or the handshake failed.</summary>
-    public long Refused => Interlocked.Read(ref refused);
+    /// <summary>What happened so far.</summary>
+    public AdmissionStatus Status() => new(settings.Describe(), Volatile.Read(ref inside), Interlocked.Read(ref notAllowed), Interlocked.Read(ref refused));
 
     /// <summary>Says when certificates expire or cannot be read, until cancelled.</summary>
-    public Task WatchAsync(CancellationToken cancellation) => files?.WatchAsync(cancellation) ?? Task.Delay(Timeout.Infinite, time, cancellation);
+    public Task WatchAsync(CancellationToken cancellation) => files?.WatchAsync(cancellation) ?? Task.Delay(Timeout.InfiniteTimeSpan, time, cancellation);
 
     /// <summary>The stream to go on with, or null: then the connection is to be closed.</summary>
     internal async ValueTask<Stream?> PassAsync(Stream stream, ReceiveBuffer buffer, string peer, PeerReports peers, CancellationToken cancellation)
@@ -100,3 +91,10 @@ public sealed class Admission(AdmissionSettings settings, string host, HostLooku
         return await socket.ReceiveAsync(first, SocketFlags.Peek, cancellation) == 0 ? null : first[0];
     }
 }
+
+/// <summary>What peers must show, and how many of the connections have.</summary>
+/// <param name="Asks">In words.</param>
+/// <param name="Inside">Connections that have passed and are open now.</param>
+/// <param name="NotAllowed">Closed because of their address.</param>
+/// <param name="Refused">Closed because TLS, the shared key, or name and password failed.</param>
+public sealed record AdmissionStatus(string Asks, int Inside, long NotAllowed, long Refused);

@@ -33,5 +33,5 @@ public sealed class Credentials(CredentialSettings settings, string host, Random
     }
 
     /// <summary>Says when certificates expire or cannot be read, until cancelled.</summary>
-    public Task WatchAsync(CancellationToken cancellation) => files?.WatchAsync(cancellation) ?? Task.Delay(Timeout.Infinite, time, cancellation);
+    public Task WatchAsync(CancellationToken cancellation) => files?.WatchAsync(cancellation) ?? Task.Delay(Timeout.InfiniteTimeSpan, time, cancellation);
 }

@@ -93,10 +93,9 @@ internal sealed class TlsFiles(TlsSettings settings, TimeProvider time, Action<s
             var end = certificate.NotAfter.ToUniversalTime();
             if (now < end - ExpiryNotice || !told.Add($"{certificate.Thumbprint} {now >= end}"))
                 continue;
-            var what = $"{file}: the certificate of {TlsMaterial.NameOf(certificate)}";
-            report(string.Create(CultureInfo.InvariantCulture, now >= end
-                ? $"{what} expired on {end:yyyy-MM-dd}; peers that verify it refuse it"
-                : $"{what} expires on {end:yyyy-MM-dd}, in {(end - now).TotalDays:0} days"));
+            var day = end.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+            report($"{file}: the certificate of {TlsMaterial.NameOf(certificate)} "
+                + (now >= end ? $"expired on {day}; peers that verify it refuse it" : $"expires on {day}, in {(end - now).Days} days"));
         }
     }
 }

@@ -138,7 +138,7 @@ internal sealed class ReceiveIntake : IDisposable
         }
     }
 
-    public IntakeStatus Status(int connections, AdmissionStatus? admission)
+    public IntakeStatus Status(int connections)
     {
         var losses = new Dictionary<string, long>(StringComparer.Ordinal);
         if (_malformed > 0)
@@ -149,7 +149,6 @@ internal sealed class ReceiveIntake : IDisposable
         {
             Listen = _settings.Listen,
             Connections = connections,
-            Admission = admission,
             Chunks = _chunks,
             Lines = _lines,
             Bytes = _bytes,

@@ -15,10 +15,15 @@ public sealed class SchemaTests
         AssertKeys(NativeFile.TopKeys, root);
         AssertKeys(NativeFile.MountKeys, definitions.GetProperty("mount"));
         AssertKeys(NativeFile.ReceiveKeys, root.GetProperty("properties").GetProperty("receive"));
+        var listen = root.GetProperty("properties").GetProperty("receive").GetProperty("properties").GetProperty("forward");
+        AssertKeys(NativeFile.ListenKeys, listen);
+        AssertKeys(SecurityReader.ReceiverTlsKeys, listen.GetProperty("properties").GetProperty("tls"));
+        AssertKeys(SecurityReader.UserKeys, listen.GetProperty("properties").GetProperty("users").GetProperty("items"));
         AssertKeys(NativeFile.RouteKeys, definitions.GetProperty("route"));
         var to = definitions.GetProperty("route").GetProperty("properties").GetProperty("to");
         AssertKeys(NativeFile.OutputKeys, to);
         AssertKeys(NativeFile.ForwardKeys, to.GetProperty("properties").GetProperty("forward"));
+        AssertKeys(SecurityReader.SenderTlsKeys, to.GetProperty("properties").GetProperty("forward").GetProperty("properties").GetProperty("tls"));
         AssertKeys(NativeFile.FileKeys, to.GetProperty("properties").GetProperty("file"));
     }
 
