@@ -78,6 +78,7 @@ public sealed class ForwardConnection : IAsyncDisposable
         await Task.Yield();
         var buffer = new byte[1024];
         var count = 0;
+        var answered = false;
         try
         {
             while (true)
@@ -94,13 +95,14 @@ public sealed class ForwardConnection : IAsyncDisposable
                 var read = await stream.ReadAsync(buffer.AsMemory(count), closing.Token);
                 if (read == 0)
                 {
-                    Close("closed by the receiver");
+                    Close(answered ? "closed by the receiver" : "closed by the receiver before it acknowledged anything; its own messages may say why");
                     break;
                 }
                 count += read;
                 var taken = TakeAcks(buffer.AsSpan(0, count));
                 if (taken < 0)
                     break;
+                answered |= taken > 0;
                 buffer.AsSpan(taken, count - taken).CopyTo(buffer);
                 count -= taken;
             }

@@ -90,7 +90,7 @@ internal sealed class TlsFiles(TlsSettings settings, TimeProvider time, Action<s
         var now = time.GetUtcNow();
         foreach (var (file, certificate) in current!.Certificates)
         {
-            var end = certificate.NotAfter.ToUniversalTime();
+            var end = new DateTimeOffset(certificate.NotAfter.ToUniversalTime());
             if (now < end - ExpiryNotice || !told.Add($"{certificate.Thumbprint} {now >= end}"))
                 continue;
             var day = end.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);

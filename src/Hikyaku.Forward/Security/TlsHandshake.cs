@@ -98,7 +98,8 @@ internal static class TlsHandshake
             var whose = $"shows a certificate (of {TlsMaterial.NameOf(shown)})";
             if (flags.HasFlag(X509ChainStatusFlags.NotTimeValid))
                 return $"{whose} that is valid from {shown.NotBefore.ToUniversalTime():yyyy-MM-dd HH:mm}Z to {shown.NotAfter.ToUniversalTime():yyyy-MM-dd HH:mm}Z only, or whose authority's is";
-            if ((flags & (X509ChainStatusFlags.PartialChain | X509ChainStatusFlags.UntrustedRoot)) != 0)
+            // NotSignatureValid: by another authority of the same name.
+            if (flags.HasFlag(X509ChainStatusFlags.PartialChain) || flags.HasFlag(X509ChainStatusFlags.UntrustedRoot) || flags.HasFlag(X509ChainStatusFlags.NotSignatureValid))
                 return $"{whose} that is not signed by {(settings.Authorities is { } file ? $"those in {file}" : "anybody this system trusts")}";
             return $"{whose} that cannot be used: {flags}";
         }

@@ -195,7 +195,7 @@ internal sealed class SecurityReader(string file, bool checksFiles, Problems pro
 
     private void TellIfReadable(string? path)
     {
-        if (path is null || !File.Exists(path) || (File.GetUnixFileMode(path) & UnixFileMode.OtherRead) is 0)
+        if (path is null || !File.Exists(path) || !File.GetUnixFileMode(path).HasFlag(UnixFileMode.OtherRead))
             return;
         var notice = $"{path} holds a secret, and every user of this machine may read it; chmod o-r {path}";
         if (!notices.Contains(notice, StringComparer.Ordinal))

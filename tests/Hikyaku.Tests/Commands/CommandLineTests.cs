@@ -53,6 +53,7 @@ public sealed class CommandLineTests
             state    /s
             mount    m at /m, keeps nothing, commit every 10 ms, quota 1 GiB then block
             receive  Forward on 127.0.0.1:9, commit process, quota 2 GiB then refuse
+                       peers need nothing: anybody may connect, in plain text
             route    r: *.log from m
                        to a:24224 b:1 (random)
             route    f: every line from m, receive

@@ -16,7 +16,7 @@ internal sealed class TestAuthority : IDisposable
         var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
         _own = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-400), DateTimeOffset.UtcNow.AddDays(400));
-        File.WriteAllText(Path.Join(Folder, "ca.pem"), _own.ExportCertificatePem());
+        File.WriteAllText(Path.Join(Folder, "ca.pem"), _own.ExportCertificatePem() + "\n");
     }
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("hikyaku-ca-").FullName;
@@ -37,7 +37,7 @@ internal sealed class TestAuthority : IDisposable
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, false));
         using var certificate = request.Create(_own, DateTimeOffset.UtcNow.AddDays(since), DateTimeOffset.UtcNow.AddDays(days), BitConverter.GetBytes(++_issued));
         var paths = (Path.Join(Folder, name + ".pem"), Path.Join(Folder, name + ".key"));
-        Put(paths.Item1, certificate.ExportCertificatePem());
+        Put(paths.Item1, certificate.ExportCertificatePem() + "\n");
         Put(paths.Item2, key.ExportPkcs8PrivateKeyPem());
         return paths;
     }
