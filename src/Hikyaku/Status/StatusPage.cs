@@ -19,7 +19,7 @@ internal static class StatusPage
             page.WriteLine($"receive   {receive.Listen}: {Lines(receive.Lines)}, {Quantity.Show(receive.Bytes)} in {receive.Chunks} chunks, {receive.Connections} connections now; "
                 + $"{receive.Repeats} repeated, {receive.Refused} refused; log {Quantity.Show(receive.LogBytes)} of {Quantity.Show(receive.QuotaBytes)}{(receive.Full ? ", FULL" : "")}");
             if (receive.Admission is { } door)
-                page.WriteLine($"  asks    {door.Asks}; {door.Inside} connections have passed, {door.Refused} were refused, {door.NotAllowed} came from where none are allowed");
+                page.WriteLine($"  asks    {door.Asks}; {door.Inside} of the connections have passed; {door.Refused} were refused so far, {door.NotAllowed} came from addresses that are not allowed");
             Write(receive.Losses, page);
         }
         foreach (var route in status.Routes)

@@ -113,7 +113,6 @@ public sealed class SecureStreetTests : IAsyncDisposable
         await writing;
         await using var last = Agent("tls: { ca: {ca}, cert: {c}, key: {k} }, shared_key: k");
         await Expect(string.Concat(Enumerable.Range(0, written).Select(i => string.Create(CultureInfo.InvariantCulture, $"line {i}\n"))));
-        Assert.Equal(0, collector.Process.Status().Receive!.Admission!.Refused);
     }
 
     private Running Collector(string asked) => Run($$"""
