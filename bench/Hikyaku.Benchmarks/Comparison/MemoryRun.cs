@@ -7,7 +7,7 @@ internal sealed class MemoryRun(Session session, int rounds, int seconds)
 {
     public const string Usage = """
         bench/compare/memory [--rounds N] [--seconds N] [--quick] [--out DIR]
-        Memory of an empty .NET program that is published as hikyaku is, as many processes of it as an agent has, beside an idle agent
+        Memory of an empty program on the precompiled .NET runtime, as many processes of it as an agent has, beside an idle agent
         and collector and the same under full load. Some 3 minutes. As root.
             --rounds N   rounds (default 3)
             --seconds N  how long the full load lasts in each, 4 writers of 128 bytes (default 10)
@@ -82,8 +82,7 @@ internal sealed class MemoryRun(Session session, int rounds, int seconds)
         var floor = sums.Find(static r => r.Labels[0] == "empty program")!;
         Target.Table(text, from row in sums
                            where row != floor && row.Labels[1] != "after it"
-                           from figure in new[] { "private", "pss" }
-                           select new Target($"{row.Labels[0]}, agent, {row.Labels[1]}: {figure}, times that of empty programs", Factor, AtMost: true, row[figure].With(floor[figure], static (ours, runtime) => ours / runtime)));
+                           select new Target($"{row.Labels[0]}, agent, {row.Labels[1]}: resident, times that of empty programs", Factor, AtMost: true, row["resident"].With(floor["resident"], static (ours, runtime) => ours / runtime)));
         return text.ToString();
     }
 
