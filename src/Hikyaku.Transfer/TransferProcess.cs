@@ -5,6 +5,7 @@ using Hikyaku.Transfer.Intake;
 using Hikyaku.Transfer.Lines;
 using Hikyaku.Transfer.Outputs;
 using Hikyaku.Transfer.Rules;
+using Hikyaku.Transfer.Servers;
 
 namespace Hikyaku.Transfer;
 
@@ -24,6 +25,7 @@ public sealed class TransferProcess
     private readonly TransferSettings _settings;
     private readonly Lock _lock = new();
     private readonly List<Pump> _pumps = [];
+    private readonly Dictionary<string, ServerList> _servers = new(StringComparer.Ordinal);
     private readonly Dictionary<string, FileGate> _gates = new(StringComparer.Ordinal);
     private string[] _abandoned = [];
     private ReceiveIntake? _intake;
@@ -107,8 +109,8 @@ public sealed class TransferProcess
 
     private static IEnumerable<string> PumpNames(RouteSettings route)
     {
-        if (route.Forward is not null)
-            yield return PumpName(route, Forward);
+        if (route.Forward is { } forward)
+            yield return forward.Deliver == DeliverMode.Broadcast ? Broadcast.GateName(PumpName(route, Forward)) : PumpName(route, Forward);
         if (route.File is not null)
             yield return PumpName(route, FileTree);
     }
@@ -146,6 +148,17 @@ public sealed class TransferProcess
             StartPumps(route, ReceiveLog, tail, receive.Commit, tasks, cancel);
     }
 
+    // One for all logs of a route.
+    private ServerList ServersOf(string route, ForwardOutputSettings forward, List<Task> tasks, CancellationToken cancel)
+    {
+        if (_servers.TryGetValue(route, out var list))
+            return list;
+        _servers[route] = list = new ServerList(route, forward, _settings.Disk, _settings.Time, _settings.Srv, _settings.Report);
+        if (forward.IsChanging)
+            tasks.Add(list.RunAsync(cancel));
+        return list;
+    }
+
     private void StartPumps(RouteSettings route, string log, LogTail tail, CommitLevel commit, List<Task> tasks, CancellationToken cancel)
     {
         if (route.Forward is { } forward)
@@ -154,8 +167,22 @@ public sealed class TransferProcess
                 _settings.Report($"route {route.Name}: libzstd.so.1 (package libzstd1) is missing; chunks are compressed with gzip instead of zstd");
             var settings = Settings(Forward, commit == CommitLevel.Strict);
             var dial = Dialling(forward, tasks, cancel);
-            tasks.Add(KeepPumpAsync(settings, route, tail, journal => new ForwardOutput(
-                forward, journal.Series, settings.Name, "hikyaku." + log, dial, _settings.Time, _settings.Random, _settings.Report), cancel));
+            var servers = ServersOf(route.Name, forward, tasks, cancel);
+            if (forward.Deliver == DeliverMode.Broadcast)
+                tasks.Add(new Broadcast(settings.Name, settings.CursorDirectory, forward.IsChanging, servers,
+                    (server, stop) => Keep(settings with { Name = Broadcast.PumpName(settings.Name, server.Address) }, ServerList.Of(server), servers, stop),
+                    Forget, _settings.Disk, _settings.Time, _settings.Report).RunAsync(cancel));
+            else
+                tasks.Add(Keep(settings, servers, servers, cancel));
+
+            Task Keep(PumpSettings pump, ServerList list, ServerList named, CancellationToken stop) => KeepPumpAsync(pump, route, tail, journal => new ForwardOutput(
+                forward, list, named, journal.Series, settings.Name, "hikyaku." + log, dial, _settings.Time, _settings.Random, _settings.Report), stop);
+
+            void Forget(string pump)
+            {
+                lock (_lock)
+                    _pumps.RemoveAll(p => string.Equals(p.Name, pump, StringComparison.Ordinal) && string.Equals(p.Log, log, StringComparison.Ordinal));
+            }
         }
 
         if (route.File is { } file)
@@ -288,8 +315,13 @@ public sealed class TransferProcess
         var logs = _settings.Mounts.Select(static m => m.Name).Append(ReceiveLog);
         return [.. logs.SelectMany(log =>
             _settings.Disk.List(CursorDirectory(log)).Where(static file => file.EndsWith(".cursor", StringComparison.Ordinal))
-                .Where(file => !Cursors(_settings.Routes, log).Contains(Path.GetFileNameWithoutExtension(file), StringComparer.Ordinal)))];
+                .Where(file => !IsUsed(Path.GetFileNameWithoutExtension(file), log)))];
     }
+
+    private bool IsUsed(string cursor, string log) => Cursors(_settings.Routes, log).Contains(cursor, StringComparer.Ordinal)
+        || _settings.Routes.Any(r => Reads(r, log) && r.Forward is { Deliver: DeliverMode.Broadcast } forward
+            && Broadcast.GateName(PumpName(r, Forward)) is var gate && cursor.StartsWith(gate, StringComparison.Ordinal)
+            && (forward.IsChanging || forward.Servers.Any(s => cursor.EndsWith("@" + s.Address, StringComparison.Ordinal))));
 
     private string CursorDirectory(string log) => Path.Combine(_settings.StateDirectory, "cursors", log);
 

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using Hikyaku.Forward;
 using Hikyaku.Log;
 using Hikyaku.Transfer.Delivery;
+using Hikyaku.Transfer.Servers;
 
 namespace Hikyaku.Transfer;
 
@@ -32,6 +33,9 @@ public sealed record TransferSettings
 
     /// <summary>Who knows the addresses of hosts that may connect.</summary>
     public HostLookup Lookup { get; init; } = Dns.GetHostAddressesAsync;
+
+    /// <summary>Who knows the servers of a service.</summary>
+    internal SrvLookup Srv { get; init; } = ServiceRecords.LookUpAsync;
 
     /// <summary>What rings when a mount has written.</summary>
     internal Func<TransferSettings, MountLog, LogTail> Tail { get; init; } = static (settings, mount) =>
@@ -69,13 +73,34 @@ public sealed record RouteSettings(string Name)
     public FileOutputSettings? File { get; init; }
 }
 
-/// <summary>Servers are "host:port". <see cref="Compress"/>: zstd is gzip for a server that does not take it, or without its library.</summary>
-public sealed record ForwardOutputSettings(IReadOnlyList<string> Servers)
+/// <summary>The servers named here, and those of <see cref="File"/> and <see cref="Srv"/>, which may change at any time.</summary>
+public sealed record ForwardOutputSettings(IReadOnlyList<TargetServer> Servers)
 {
+    /// <summary>zstd is gzip for a server that does not take it, or without its library.</summary>
     public Compression Compress { get; init; }
 
     /// <summary>What servers are shown and asked for; null: nothing.</summary>
     public CredentialSettings? Credentials { get; init; }
+
+    public DeliverMode Deliver { get; init; }
+
+    /// <summary>With <see cref="DeliverMode.Hash"/> only.</summary>
+    public HashKey Hash { get; init; }
+
+    /// <summary>Each line goes to so many servers; with random and failover only.</summary>
+    public int Copies { get; init; } = 1;
+
+    /// <summary>What has not been acknowledged for so long goes to another server, and may arrive twice; null: never.</summary>
+    public TimeSpan? FailoverAfter { get; init; }
+
+    /// <summary>A file that names servers; null: none.</summary>
+    public ServersFile? File { get; init; }
+
+    /// <summary>A DNS name whose SRV records name servers; null: none.</summary>
+    public string? Srv { get; init; }
+
+    /// <summary>Servers may come and go while the process lives.</summary>
+    public bool IsChanging => File is not null || Srv is not null;
 }
 
 /// <summary><see cref="Path"/> may hold {host}, {path} and {file}: then each distinct result is a file of its own.</summary>

@@ -25,6 +25,9 @@ public sealed record PumpStatus
     public required int ChunksInFlight { get; init; }
     public required long LinesInFlight { get; init; }
 
+    /// <summary>How lines are given to several servers, and where the list of them comes from; null where there is no such choice.</summary>
+    public ServersStatus? Servers { get; init; }
+
     /// <summary>Losses and damage by cause, in records or lines. An empty map is the aim of this program.</summary>
     public required IReadOnlyDictionary<string, long> Losses { get; init; }
 
@@ -32,11 +35,29 @@ public sealed record PumpStatus
     public required IReadOnlyList<ReceiverStatus> Receivers { get; init; }
 }
 
+/// <param name="Deliver">random, hash, broadcast or failover.</param>
+/// <param name="Source">Where the servers are named.</param>
+/// <param name="Problem">Why the list is an earlier one, or empty; else empty.</param>
+public sealed record ServersStatus(string Deliver, string Source, string Problem);
+
 /// <summary>Lines are those read from the log since the process started; a source that no pattern of the route matches is not <see cref="Matched"/>.</summary>
 public sealed record SourceStatus(string Host, string Path, bool Matched, long Lines, long Bytes, DateTimeOffset Last);
 
 /// <summary>A server, or a file tree. <see cref="Problem"/> is empty when it is healthy.</summary>
-public sealed record ReceiverStatus(string Name, bool Healthy, string Problem, long Lines, long Bytes, int ChunksInFlight, long Repeats);
+public sealed record ReceiverStatus(string Name, bool Healthy, string Problem, long Lines, long Bytes, int ChunksInFlight, long Repeats)
+{
+    /// <summary>When it became healthy, or ceased to be; null where nobody looks.</summary>
+    public DateTimeOffset? Since { get; init; }
+
+    /// <summary>Its share beside those of others.</summary>
+    public int Weight { get; init; } = 1;
+
+    /// <summary>Gets lines only while no other server is healthy.</summary>
+    public bool IsStandby { get; init; }
+
+    /// <summary>Not in the list any more, and not done with what it has.</summary>
+    public bool IsLeaving { get; init; }
+}
 
 /// <summary>What was received from other hosts.</summary>
 public sealed record IntakeStatus

@@ -12,6 +12,8 @@ internal sealed record Outcome(int Seed, string? Problem, int Lines, long Steps,
 /// </summary>
 internal sealed class Simulation : IDisposable
 {
+    private const string ListPath = "/etc/servers";
+
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(20);
 
     private readonly int _seed;
@@ -103,7 +105,7 @@ internal sealed class Simulation : IDisposable
     private void Build()
     {
         var agents = Enumerable.Range(0, Dice.Next(1, 4)).Select(i => Agent($"a{i}")).ToArray();
-        switch (Dice.Next(6))
+        switch (Dice.Next(11))
         {
             case 0:
                 Direct(agents);
@@ -119,6 +121,21 @@ internal sealed class Simulation : IDisposable
                 break;
             case 4:
                 ThroughTwoRelays(agents);
+                break;
+            case 5:
+                Divided(agents);
+                break;
+            case 6:
+                Broadcast(agents);
+                break;
+            case 7:
+                Copied(agents);
+                break;
+            case 8:
+                FirstHealthy(agents);
+                break;
+            case 9:
+                GivenUp(agents);
                 break;
             default:
                 Local(agents);
@@ -191,6 +208,58 @@ internal sealed class Simulation : IDisposable
         _deliveries.Add(new Delivery("two relays", [(receiver, "/out")], static _ => true, isOrdered: false));
     }
 
+    // By hash each line goes to one of them, whoever comes, goes or is away.
+    private void Divided(Machine[] agents)
+    {
+        var machines = new[] { Receiver("c1"), Receiver("c2"), Receiver("c3") };
+        foreach (var agent in agents)
+            SendChanging(agent, "c1\nc2", "c1\nc2\nc3", new ForwardOutputSettings([]) { Deliver = DeliverMode.Hash, Hash = (HashKey)Dice.Next(3) });
+        _deliveries.Add(new Delivery("divided", [.. machines.Select(static m => (m, "/out"))], static _ => true, isOrdered: true));
+    }
+
+    // One that comes later gets at least what is written from then on, so only those that were there from the start are in the books.
+    private void Broadcast(Machine[] agents)
+    {
+        var machines = new[] { Receiver("c1"), Receiver("c2") };
+        Receiver("c3");
+        foreach (var agent in agents)
+            SendChanging(agent, "c1\nc2", "c1\nc2\nc3", new ForwardOutputSettings([]) { Deliver = DeliverMode.Broadcast });
+        foreach (var machine in machines)
+            _deliveries.Add(new Delivery("broadcast: " + machine.Name, [(machine, "/out")], static _ => true, isOrdered: true));
+    }
+
+    private void Copied(Machine[] agents)
+    {
+        var machines = new[] { Receiver("c1"), Receiver("c2"), Receiver("c3") };
+        foreach (var agent in agents)
+            SendTo(agent, new ForwardOutputSettings(["c1", "c2", "c3"]) { Copies = 2, Deliver = Dice.Next(2) == 0 ? DeliverMode.Random : DeliverMode.Failover });
+        _deliveries.Add(new Delivery("copied", [.. machines.Select(static m => (m, "/out"))], static _ => true, isOrdered: true) { Copies = 2 });
+    }
+
+    private void FirstHealthy(Machine[] agents)
+    {
+        var machines = new[] { Receiver("c1"), Receiver("c2"), Receiver("c3") };
+        TargetServer[] servers = ["c1", "c2", new("c3") { IsStandby = true, Weight = 2 }];
+        foreach (var agent in agents)
+            SendTo(agent, new ForwardOutputSettings(servers) { Deliver = Dice.Next(2) == 0 ? DeliverMode.Failover : DeliverMode.Random });
+        _deliveries.Add(new Delivery("first healthy", [.. machines.Select(static m => (m, "/out"))], static _ => true, isOrdered: true));
+    }
+
+    // What a server does not acknowledge in time goes to another: nothing is lost, and something may come twice.
+    private void GivenUp(Machine[] agents)
+    {
+        var machines = new[] { Receiver("c1"), Receiver("c2"), Receiver("c3") };
+        var settings = new ForwardOutputSettings(["c1", "c2", "c3"])
+        {
+            FailoverAfter = TimeSpan.FromSeconds(Dice.Next(1, 20)), Copies = Dice.Next(3) == 0 ? 2 : 1, Deliver = Dice.Next(2) == 0 ? DeliverMode.Random : DeliverMode.Failover,
+        };
+        if (settings.Copies == 1 && Dice.Next(2) == 0)
+            settings = settings with { Deliver = DeliverMode.Hash };
+        foreach (var agent in agents)
+            SendTo(agent, settings);
+        _deliveries.Add(new Delivery("given up", [.. machines.Select(static m => (m, "/out"))], static _ => true, isOrdered: false) { Copies = settings.Copies, MayBeMore = true });
+    }
+
     // Files where the lines are written, and beyond.
     private void Local(Machine[] agents)
     {
@@ -239,8 +308,38 @@ internal sealed class Simulation : IDisposable
     {
         Host = "",
         StateDirectory = "",
-        Routes = [.. routes.Select(static (servers, i) => new RouteSettings("to" + i) { Forward = new ForwardOutputSettings(servers) })],
+        Routes = [.. routes.Select(static (servers, i) => new RouteSettings("to" + i) { Forward = new ForwardOutputSettings([.. servers]) })],
     });
+
+    private static void SendTo(Machine agent, ForwardOutputSettings settings) => Set(agent, () => new TransferSettings
+    {
+        Host = "",
+        StateDirectory = "",
+        Routes = [new RouteSettings("to") { Forward = settings }],
+    });
+
+    // The list is in a file, which is replaced while the agent runs.
+    private void SendChanging(Machine agent, string before, string after, ForwardOutputSettings settings)
+    {
+        SendTo(agent, settings with { File = new ServersFile(ListPath, ParseList) });
+        WriteList(agent, before);
+        _scheduler.After(TimeSpan.FromSeconds(Dice.Next(1, 40)), null, () => WriteList(agent, after));
+    }
+
+    private static void WriteList(Machine agent, string text)
+    {
+        var inode = agent.Disk.NewInode();
+        inode.Write(System.Text.Encoding.UTF8.GetBytes(text), 0);
+        inode.Sync();
+        agent.Disk.Link(ListPath, inode);
+        agent.Disk.SyncDirectory(SimulatedDisk.DirectoryOf(ListPath));
+    }
+
+    private static IReadOnlyList<TargetServer>? ParseList(string text, out string problem)
+    {
+        problem = "";
+        return [.. text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(static name => new TargetServer(name))];
+    }
 
     private static void Set(Machine agent, Func<TransferSettings> settings) => agent.Settings = () => settings() with
     {
@@ -256,7 +355,7 @@ internal sealed class Simulation : IDisposable
             Host = "",
             StateDirectory = "",
             Receive = receive,
-            Routes = [.. routes.Select(static (servers, i) => new RouteSettings("on" + i) { Forward = new ForwardOutputSettings(servers) })],
+            Routes = [.. routes.Select(static (servers, i) => new RouteSettings("on" + i) { Forward = new ForwardOutputSettings([.. servers]) })],
         };
     }
 

@@ -7,6 +7,9 @@ namespace Hikyaku.Transfer.Delivery;
 /// <summary>A chunk as the journal knows it.</summary>
 internal sealed record JournaledChunk(ulong Number, LogPosition From, LogPosition To, long Lines, long Bytes, byte[] Note, byte[] Tails)
 {
+    /// <summary>The latest.</summary>
+    public byte[] Note { get; set; } = Note;
+
     /// <summary>Delivered, while an earlier one is not.</summary>
     public bool Acknowledged { get; set; }
 }
@@ -21,9 +24,9 @@ internal sealed record JournalBase(LogPosition Position, ulong NextNumber, long 
 /// </summary>
 internal sealed class Journal : IDisposable
 {
-    private const byte KindChunk = 2, KindAcknowledge = 3, KindBase = 4, KindBoot = 5;
+    private const byte KindChunk = 2, KindAcknowledge = 3, KindBase = 4, KindBoot = 5, KindNote = 6;
     private const int HeaderBytes = 9; // u32 length of the body, u32 CRC32C of kind and body, u8 kind
-    private const int BaseBytes = 92, ChunkBytes = 64, AcknowledgeBytes = 8, BootBytes = 40; // bodies without what is of variable length
+    private const int BaseBytes = 92, ChunkBytes = 64, AcknowledgeBytes = 8, BootBytes = 40, NoteBytes = 12; // bodies without what is of variable length
     private const int CompactBytes = 1 << 20;
 
     // Allocated ahead: a full disk must not keep lines from leaving, for it is their leaving that frees it.
@@ -121,6 +124,43 @@ internal sealed class Journal : IDisposable
             TryCompact();
     }
 
+    /// <summary>An open chunk has another note from now on. Throws IOException and has then done nothing.</summary>
+    public void Amend(ulong number, ReadOnlySpan<byte> note)
+    {
+        RewriteIfMust();
+        var bytes = note.ToArray();
+        var before = _pending.Length;
+        var start = Begin(_pending, KindNote);
+        AddNumber(_pending, number);
+        AddBytes(_pending, bytes);
+        End(_pending, start);
+        try
+        {
+            Write(_sync);
+        }
+        catch (IOException)
+        {
+            _pending.Truncate(before);
+            throw;
+        }
+
+        SetNote(number, bytes);
+    }
+
+    /// <summary>The unfinished lines where that open chunk begins.</summary>
+    public byte[] TailsBefore(ulong number)
+    {
+        var tails = Base.Tails;
+        foreach (var chunk in _open)
+        {
+            if (chunk.Number >= number)
+                break;
+            tails = chunk.Tails;
+        }
+
+        return tails;
+    }
+
     /// <summary>A chunk is delivered. Becomes durable with the next <see cref="Append"/> or <see cref="Flush"/>.</summary>
     public void Acknowledge(ulong number)
     {
@@ -205,6 +245,15 @@ internal sealed class Journal : IDisposable
         {
             _open.Dequeue();
             Base = new JournalBase(first.To, first.Number + 1, Base.Lines + first.Lines, Base.Bytes + first.Bytes, first.Tails);
+        }
+    }
+
+    private void SetNote(ulong number, byte[] note)
+    {
+        foreach (var chunk in _open)
+        {
+            if (chunk.Number == number)
+                chunk.Note = note;
         }
     }
 
@@ -346,6 +395,9 @@ internal sealed class Journal : IDisposable
                 case KindAcknowledge:
                     Settle(TakeNumber(ref body));
                     break;
+                case KindNote:
+                    SetNote(TakeNumber(ref body), TakeBytes(ref body));
+                    break;
             }
         }
 
@@ -368,7 +420,7 @@ internal sealed class Journal : IDisposable
         kind = covered[0];
         body = covered[1..];
         bytes = bytes[(HeaderBytes + (int)length)..];
-        return body.Length >= kind switch { KindBase => BaseBytes, KindChunk => ChunkBytes, KindAcknowledge => AcknowledgeBytes, KindBoot => BootBytes, _ => int.MaxValue };
+        return body.Length >= kind switch { KindBase => BaseBytes, KindChunk => ChunkBytes, KindAcknowledge => AcknowledgeBytes, KindBoot => BootBytes, KindNote => NoteBytes, _ => int.MaxValue };
     }
 
     private void Add(ByteBuffer target, JournalBase state)

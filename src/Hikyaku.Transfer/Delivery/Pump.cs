@@ -74,6 +74,10 @@ internal sealed class Pump : IAsyncDisposable
         tail.Add(_signal);
     }
 
+    public string Name => _settings.Name;
+
+    public string Log => _settings.Log;
+
     public async Task RunAsync(CancellationToken cancel)
     {
         await RepeatAsync(cancel);
@@ -85,6 +89,16 @@ internal sealed class Pump : IAsyncDisposable
         {
             Settle();
             PublishCursor(force: false);
+            _output.Tend();
+            if (TryMove())
+            {
+                if (chunk is not null)
+                    _output.Free(chunk);
+                chunk = null;
+                _reader.Seek(_lastTo, _journal.Tails);
+                continue;
+            }
+
             chunk ??= _journal.Open.Count < OpenMax ? _output.TryBegin([]) : null;
             if (chunk is null)
             {
@@ -139,6 +153,7 @@ internal sealed class Pump : IAsyncDisposable
         BytesOut = _journal.Base.Bytes,
         ChunksInFlight = Volatile.Read(ref _inFlightCount),
         LinesInFlight = Volatile.Read(ref _inFlightLines),
+        Servers = _output.Servers(),
         Losses = Losses(),
         Sources = _reader.Sources(),
         Receivers = _output.Status(),
@@ -175,6 +190,7 @@ internal sealed class Pump : IAsyncDisposable
         Add("malformed entries", _reader.Malformed);
         Add("bytes removed, cut or unreadable below the mount before they were carried", _reader.Gone);
         Add("chunks no longer in the log", _unreadable);
+        Add("lines that may have arrived twice, their server having been gone for too long (nothing lost)", _output.Doubtful);
         Add("lines carried in pieces, being longer than 4 MiB (nothing lost)", _reader.Cut);
         return losses;
     }
@@ -203,18 +219,7 @@ internal sealed class Pump : IAsyncDisposable
                 Settle();
             }
 
-            chunk.Number = old.Number;
-            chunk.From = old.From;
-            chunk.To = old.To;
-            // The journal's range decides, however full the chunk is by today's bounds.
-            while (_reader.Position < old.To && _reader.Fill(chunk, old.To))
-                cancel.ThrowIfCancellationRequested();
-
-            if (_reader.Position != old.To || chunk.Lines != old.Lines)
-            {
-                _unreadable++;
-                _report($"{_settings.Name}: chunk {old.Number} (records {old.From} to {old.To}) held {old.Lines} lines and now holds {chunk.Lines}: the log or the rules changed; sending what there is");
-            }
+            Refill(chunk, old.Number, old.From, old.To, old.Lines, cancel);
 
             _lastTo = old.To;
             if (old.Acknowledged)
@@ -225,6 +230,37 @@ internal sealed class Pump : IAsyncDisposable
 
         if (_reader.Position < _lastTo)
             _reader.Seek(_lastTo, _journal.Tails);
+    }
+
+    // The same lines as when it was journaled.
+    private void Refill(Chunk chunk, ulong number, LogPosition from, LogPosition to, long lines, CancellationToken cancel)
+    {
+        chunk.Number = number;
+        chunk.From = from;
+        chunk.To = to;
+        // The journal's range decides, however full the chunk is by today's bounds.
+        while (_reader.Position < to && _reader.Fill(chunk, to))
+            cancel.ThrowIfCancellationRequested();
+
+        if (_reader.Position == to && chunk.Lines == lines)
+            return;
+        _unreadable++;
+        _report($"{_settings.Name}: chunk {number} (records {from} to {to}) held {lines} lines and now holds {chunk.Lines}: the log or the rules changed; sending what there is");
+    }
+
+    // What cannot be delivered where it should goes elsewhere, under its number: read again, for it may need another form there.
+    private bool TryMove()
+    {
+        _note.Clear();
+        if (_output.TryMove(_note) is not { } chunk)
+            return false;
+        var again = _output.TryBegin(_note.Written)!;
+        _reader.Seek(chunk.From, _journal.TailsBefore(chunk.Number));
+        Refill(again, chunk.Number, chunk.From, chunk.To, chunk.Lines, CancellationToken.None);
+        _journal.Amend(chunk.Number, _note.Written);
+        _output.Move(chunk, again, _journal.Lowest);
+        _output.Free(again);
+        return true;
     }
 
     // Time until this chunk should leave: zero is now.

@@ -1,167 +1,209 @@
+using System.Runtime.InteropServices;
 using Hikyaku.Forward;
 using Hikyaku.Transfer.Delivery;
 using Hikyaku.Transfer.Lines;
 
 namespace Hikyaku.Transfer.Outputs;
 
-/// <summary>A chunk as one Forward message, packed as its lines come.</summary>
+/// <summary>
+/// A chunk for one server or several: each gets a part, of all lines or of those that the hash gives it. Done when every part is
+/// acknowledged.
+/// </summary>
 internal sealed class ForwardChunk(ForwardOutput output) : Chunk
 {
-    private const int PackedBytes = 256 << 10;
-    private const int EntriesMax = 16_384;
-    private const int OverfullBytes = 8 << 20;
-    private const int SpareBytes = 1 << 20;
+    // Of all parts together: acknowledgements would be many where lines are divided among many.
+    private const int DividedBytes = 1 << 20;
 
-    private readonly ChunkWriter _writer = new();
-    private readonly Dictionary<LineSource, int> _common = [];
+    private readonly List<ForwardPart> _parts = [];
+    private readonly Stack<ForwardPart> _spare = new();
+    private readonly Dictionary<LineSource, ForwardPart> _shares = [];
+    private HashKey? _key;
     private LineSource? _last;
-    private bool _compact;
+    private ForwardPart? _lastPart;
     private bool _mustBeginAnew;
-    private ulong _lowest;
+    private int _waiting; // parts that are not acknowledged
 
-    /// <summary>Where it goes, and where it would go again.</summary>
-    public Receiver Receiver { get; private set; } = null!;
+    public ReadOnlySpan<ForwardPart> Parts => CollectionsMarshal.AsSpan(_parts);
 
-    /// <summary>Whether <see cref="Message"/> is only for a server that takes zstd.</summary>
-    public bool NeedsZstd { get; private set; }
+    public bool IsDivided => _key is not null;
 
-    /// <summary>The whole message, once <see cref="Seal"/> was called.</summary>
-    public ReadOnlyMemory<byte> Message { get; private set; }
-
-    public override bool IsFull => _writer.Length >= PackedBytes || _writer.Count >= EntriesMax;
-
-    public override bool IsOverfull => _writer.Length >= OverfullBytes;
-
-    public void Begin(Receiver receiver, bool compact)
+    public override bool IsFull
     {
-        Reset();
-        Receiver = receiver;
-        _compact = compact;
-        _mustBeginAnew = false;
-        _common.Clear();
-        _last = null;
-        Message = default;
-        _writer.Begin(output.Tag);
-    }
-
-    /// <summary>Makes the message.</summary>
-    public void Seal(ulong lowest)
-    {
-        _lowest = lowest;
-        Finish(output.CompressorFor(Receiver));
-    }
-
-    /// <summary>Makes it again, for a server of which nothing is known: the one that took zstd may be another by now.</summary>
-    public void SealForAnyone()
-    {
-        if (NeedsZstd)
-            Finish(null);
-    }
-
-    private void Finish(Compressor? compressor)
-    {
-        Span<byte> id = stackalloc byte[ChunkId.Length];
-        ChunkId.Write(id, output.Origin, Number);
-        NeedsZstd = compressor?.Kind == Compression.Zstd;
-        Message = _writer.Finish(new ChunkOptions
+        get
         {
-            Id = id, Origin = output.Origin, Route = output.Route, Number = Number, Done = _lowest, Compressor = compressor,
-        });
+            var length = 0;
+            foreach (var part in Parts)
+            {
+                if (part.IsFull)
+                    return true;
+                length += part.Length;
+            }
+
+            return _parts.Count > 1 && length >= DividedBytes;
+        }
+    }
+
+    public override bool IsOverfull
+    {
+        get
+        {
+            foreach (var part in Parts)
+            {
+                if (part.IsOverfull)
+                    return true;
+            }
+
+            return false;
+        }
     }
 
     // Packed for a server that takes the compact form, over a connection that is gone; whoever is there now may not take it.
     public override bool MustBeginAnew => _mustBeginAnew;
 
     /// <summary>False for one that grew by a huge line and should not be kept for reuse.</summary>
-    public bool IsWorthKeeping => _writer.Length <= SpareBytes;
+    public bool IsWorthKeeping => !_parts.Exists(static p => !p.IsWorthKeeping);
+
+    /// <param name="receivers">A part for each.</param>
+    /// <param name="key">What divides the lines among them; null: each gets all.</param>
+    public void Begin(List<Receiver> receivers, HashKey? key)
+    {
+        Clear(key);
+        foreach (var receiver in receivers)
+            AddPart().Begin(receiver, receiver, receiver.Server.Weight, seat: -1, receiver.TakesCompact, mayHaveArrived: false);
+    }
+
+    /// <summary>Begins a repetition of one of which the journal kept this.</summary>
+    public void Begin(ReadOnlySpan<byte> note)
+    {
+        var reader = new MessagePackReader(note);
+        Clear(ForwardNote.TryReadHash(ref reader, out var key) ? key : null);
+        while (ForwardNote.TryReadServer(ref reader, out var server, out var compact))
+        {
+            var home = output.Find(server);
+            var (weight, now) = (1, home);
+            if (IsDivided)
+            {
+                ForwardNote.ReadShare(ref reader, out weight, out var other);
+                now = other.IsEmpty ? home : output.Find(other);
+            }
+
+            AddPart().Begin(now, home, weight, now == home ? -1 : _parts.Count - 1, compact, mayHaveArrived: true);
+        }
+    }
+
+    /// <summary>Makes the messages; those of parts without lines are not needed.</summary>
+    public void Seal(ulong lowest)
+    {
+        _waiting = 0;
+        foreach (var part in Parts)
+        {
+            if (part.Lines > 0)
+                _waiting++;
+        }
+
+        foreach (var part in Parts)
+        {
+            if (part.Lines > 0)
+                part.Seal(this, lowest);
+        }
+    }
+
+    /// <summary>One part more is acknowledged. From any thread.</summary>
+    public void NotePartDone()
+    {
+        if (Interlocked.Decrement(ref _waiting) == 0)
+            Done = true;
+    }
 
     public override bool TryWriteNote(ByteBuffer target)
     {
         // Begun while the line was not there yet: its server may be gone by now, or another one may answer in its place.
-        if (!CanGoTo(Receiver))
+        foreach (var part in Parts)
         {
-            var other = output.Choose();
-            _mustBeginAnew = other is not null && !CanGoTo(other);
-            if (other is null || _mustBeginAnew)
-                return false;
-            Receiver = other;
+            if (part.CanGo || (IsDivided && part.Lines == 0))
+                continue;
+            _mustBeginAnew = output.CanBegin();
+            return false;
         }
 
-        ForwardNote.Write(target, Receiver.NameBytes, _compact);
+        WriteNote(target, null, null);
         return true;
     }
 
-    private bool CanGoTo(Receiver receiver) => receiver.HasRoom && (!_compact || receiver.TakesCompact);
+    /// <summary>The note as it is, or as it would be with one part at another server.</summary>
+    public void WriteNote(ByteBuffer target, ForwardPart? moved, Receiver? to)
+    {
+        if (_key is { } key)
+            ForwardNote.WriteHash(target, key);
+        foreach (var part in Parts)
+        {
+            var now = part == moved ? to! : part.Receiver;
+            ForwardNote.WriteServer(target, (IsDivided ? part.Home : now).NameBytes, part == moved ? to!.TakesCompact : part.IsCompact);
+            if (IsDivided)
+                ForwardNote.WriteShare(target, part.Weight, now == part.Home ? default : now.NameBytes);
+        }
+    }
+
+    /// <summary>Takes over from <paramref name="again"/>, the same lines, the part that goes elsewhere.</summary>
+    public ForwardPart Take(ForwardChunk again, ForwardPart moved)
+    {
+        var index = _parts.IndexOf(moved);
+        // The old one is not used again: it may be on its way at this moment.
+        (_parts[index], again._parts[index]) = (again._parts[index], new ForwardPart(output));
+        _parts[index].MayHaveArrived = false;
+        return _parts[index];
+    }
 
     protected override void Pack(in LineBlock lines)
     {
-        if (!_compact)
+        if (!IsDivided)
         {
-            PackFull(lines);
+            foreach (var part in Parts)
+                part.Pack(lines);
             return;
         }
 
-        var common = -1;
         if (!ReferenceEquals(lines.Source, _last))
         {
             _last = lines.Source;
-            if (!_common.TryGetValue(_last, out common))
-                _common.Add(_last, common = _writer.AddCommon(Fields(_last)));
+            if (!_shares.TryGetValue(_last, out _lastPart))
+                _shares.Add(_last, _lastPart = PartOf(_last));
         }
 
-        _writer.AddCompact(lines.Time, lines.Text, lines.Count, common);
+        _lastPart!.Pack(lines);
     }
 
-    private void PackFull(in LineBlock lines)
+    private ForwardPart PartOf(LineSource source)
     {
-        if (!ReferenceEquals(lines.Source, _last))
+        var hash = ServerHash.OfSource(source, _key!.Value);
+        var best = _parts[0];
+        var highest = double.NegativeInfinity;
+        foreach (var part in Parts)
         {
-            _last = lines.Source;
-            _writer.SetFields(Fields(_last));
+            var draw = ServerHash.Draw(part.Home.NameHash, part.Weight, hash);
+            if (draw > highest)
+                (best, highest) = (part, draw);
         }
 
-        var text = lines.Text;
-        for (var i = 1; i < lines.Count; i++)
-            _writer.Add(lines.Time, LineBlock.TakeLine(ref text));
-        _writer.Add(lines.Time, text);
+        return best;
     }
 
-    private static EntryFields Fields(LineSource source) => new() { Host = source.Host, Path = source.Path, Pid = source.Pid, Uid = source.Uid };
-}
-
-/// <summary>What the journal keeps of a chunk: its server and its form, for a repetition must have both.</summary>
-internal static class ForwardNote
-{
-    public static void Write(ByteBuffer target, ReadOnlySpan<byte> server, bool compact)
+    private ForwardPart AddPart()
     {
-        MessagePackWriter.WriteText(target, server);
-        MessagePackWriter.WriteUnsigned(target, compact ? Ack.TakesBlocks : 0UL);
+        var part = _spare.TryPop(out var spare) ? spare : new ForwardPart(output);
+        _parts.Add(part);
+        return part;
     }
 
-    public static void Read(ReadOnlySpan<byte> note, out ReadOnlySpan<byte> server, out bool compact)
+    private void Clear(HashKey? key)
     {
-        var reader = new MessagePackReader(note);
-        server = reader.Read(out var name) == ReadResult.Success ? name.Payload : default;
-        compact = reader.Read(out var form) == ReadResult.Success && form is { Kind: MessagePackKind.Unsigned, Number: Ack.TakesBlocks };
-    }
-}
-
-/// <summary>The id under which a chunk is acknowledged: the log's first bytes and the number, in hex. The same at every try.</summary>
-internal static class ChunkId
-{
-    public const int Length = 32;
-
-    public static void Write(Span<byte> target, Guid origin, ulong number)
-    {
-        Span<byte> raw = stackalloc byte[16];
-        origin.TryWriteBytes(raw);
-        System.Buffers.Binary.BinaryPrimitives.WriteUInt64BigEndian(raw[8..], number);
-        Convert.TryToHexStringLower(raw, target, out _);
-    }
-
-    public static bool TryRead(ReadOnlySpan<byte> id, out ulong number)
-    {
-        number = 0;
-        return id.Length == Length && System.Buffers.Text.Utf8Parser.TryParse(id[16..], out number, out var used, 'x') && used == 16;
+        Reset();
+        foreach (var part in Parts)
+            _spare.Push(part);
+        _parts.Clear();
+        _shares.Clear();
+        _last = null;
+        _key = key;
+        _mustBeginAnew = false;
     }
 }

@@ -1,3 +1,4 @@
+using Hikyaku.Forward;
 using Hikyaku.Transfer.Delivery;
 
 namespace Hikyaku.Transfer.Outputs;
@@ -25,10 +26,32 @@ internal abstract class Output : IAsyncDisposable
     {
     }
 
+    /// <summary>Looks after what time brings. Called now and then, at least once a second while chunks are in flight.</summary>
+    public virtual void Tend()
+    {
+    }
+
+    /// <summary>
+    /// Finds a chunk of which something is to go to another place than it was delivered to, and writes the note that it has from then
+    /// on. The same lines are then begun again with that note, it is journaled, and <see cref="Move"/> is called.
+    /// </summary>
+    public virtual Chunk? TryMove(ByteBuffer note) => null;
+
+    /// <summary>Starts to deliver what goes elsewhere. <paramref name="again"/> is the caller's to free.</summary>
+    public virtual void Move(Chunk chunk, Chunk again, ulong lowest)
+    {
+    }
+
     /// <summary>Takes a chunk back that is done, or was begun and never delivered.</summary>
     public abstract void Free(Chunk chunk);
 
     public abstract IReadOnlyList<ReceiverStatus> Status();
+
+    /// <summary>How the places are chosen; null where there is no choice.</summary>
+    public virtual ServersStatus? Servers() => null;
+
+    /// <summary>Lines that may have arrived twice, because they were delivered to two places.</summary>
+    public virtual long Doubtful => 0;
 
     public abstract ValueTask DisposeAsync();
 }

@@ -7,8 +7,21 @@ namespace Hikyaku.Transfer.Outputs;
 /// <summary>Opens a stream to "host:port".</summary>
 internal delegate ValueTask<Stream> Dial(string server, CancellationToken cancel);
 
+/// <summary>What a server is good for at present.</summary>
+internal enum Standing
+{
+    /// <summary>It takes a chunk now.</summary>
+    Ready,
+
+    /// <summary>Healthy, or so young that nobody knows, and has enough: worth waiting for.</summary>
+    Busy,
+
+    /// <summary>Out of reach, or it acknowledges nothing.</summary>
+    Away,
+}
+
 /// <summary>
-/// One server and the chunks it has not acknowledged. Keeps one connection, makes it anew with growing pauses, and then sends
+/// One server and the parts of chunks it has not acknowledged. Keeps one connection, makes it anew with growing pauses, and then sends
 /// what is unacknowledged again, in order. It is healthy when acknowledgements come, not when its port is open.
 /// </summary>
 internal sealed class Receiver : IAsyncDisposable
@@ -22,6 +35,12 @@ internal sealed class Receiver : IAsyncDisposable
     private static readonly TimeSpan PauseMin = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan PauseMax = TimeSpan.FromSeconds(5);
 
+    // A restart of the server, or the first connection, may take so long before others take its place.
+    private static readonly TimeSpan GoneTime = TimeSpan.FromSeconds(1);
+
+    // Whoever acknowledges nothing for so long gets nothing more until he does.
+    private static readonly TimeSpan SuspectTime = TimeSpan.FromSeconds(3);
+
     private readonly string _name;
     private readonly Dial _dial;
     private readonly TimeProvider _time;
@@ -29,7 +48,7 @@ internal sealed class Receiver : IAsyncDisposable
     private readonly Action<string> _report;
     private readonly CancellationTokenSource _stop = new();
     private readonly Lock _lock = new();
-    private readonly List<ForwardChunk> _inFlight = []; // in the order of their numbers
+    private readonly List<ForwardPart> _inFlight = []; // in the order of their numbers, but for what was taken over from others
     private readonly WakeSignal _signal;
     private readonly Task _run;
     private int _unsent; // index in _inFlight of the first chunk not sent over the present connection
@@ -40,22 +59,37 @@ internal sealed class Receiver : IAsyncDisposable
     private int _takes;
     private string _problem = NotYet;
     private long _lines, _bytes, _repeats;
-    private long _progress;
+    private long _progress; // over this connection
+    private long _flow; // the last acknowledgement, or the first thing sent that waits for one
+    private long _changedAt; // when it became healthy, or ceased to be
+    private DateTimeOffset _since;
+    private bool _isGivenUp;
 
-    public Receiver(string name, Dial dial, TimeProvider time, Action changed, Action<string> report)
+    public Receiver(TargetServer server, Dial dial, TimeProvider time, Action changed, Action<string> report)
     {
-        _name = name;
-        NameBytes = Encoding.UTF8.GetBytes(name);
+        Server = server;
+        _name = server.Address;
+        NameBytes = Encoding.UTF8.GetBytes(_name);
+        NameHash = ServerHash.OfName(_name);
         _dial = dial;
         _time = time;
         _changed = changed;
         _report = report;
         _signal = new WakeSignal(time);
+        NoteChange();
         _run = RunAsync();
         _run.CrashOnBug();
     }
 
     public byte[] NameBytes { get; }
+
+    public ulong NameHash { get; }
+
+    /// <summary>What the configuration or the list says of it. For the pump's own thread, as <see cref="IsLeaving"/>.</summary>
+    public TargetServer Server { get; set; }
+
+    /// <summary>It is not in the list any more, and keeps what is on its way.</summary>
+    public bool IsLeaving { get; set; }
 
     /// <summary>Whether an acknowledgement showed that the server understands the compact form, and blocks in it.</summary>
     public bool TakesCompact => Volatile.Read(ref _takes) >= Ack.TakesBlocks;
@@ -72,26 +106,81 @@ internal sealed class Receiver : IAsyncDisposable
         }
     }
 
-    public bool HasRoom
+    public Standing Standing
     {
         get
         {
             lock (_lock)
-                return _connected && _inFlight.Count < (_proven ? InFlightMax : 1) && _inFlightBytes < BytesMax;
+            {
+                if (IsLeaving)
+                    return Standing.Away;
+                if (!_connected)
+                    return _time.GetElapsedTime(_changedAt) < GoneTime ? Standing.Busy : Standing.Away;
+                if (IsSuspect)
+                    return Standing.Away;
+                if (_inFlight.Count < (_proven ? InFlightMax : 1) && _inFlightBytes < BytesMax)
+                    return Standing.Ready;
+                // After a failure one chunk shows whether it is back, and nothing waits for that.
+                return _proven || IsUntried ? Standing.Busy : Standing.Away;
+            }
         }
     }
 
-    public void Send(ForwardChunk chunk)
+    private bool IsSuspect => _inFlight.Count > 0 && _time.GetElapsedTime(_flow) >= SuspectTime;
+
+    private bool IsUntried => _problem == NotYet;
+
+    /// <summary>True if something waits for an acknowledgement, and none has come for so long.</summary>
+    public bool IsStuckFor(TimeSpan time)
+    {
+        lock (_lock)
+            return _inFlight.Count > 0 && _time.GetElapsedTime(_flow) >= time;
+    }
+
+    /// <summary>What waits longest for an acknowledgement; null if nothing does.</summary>
+    public ForwardPart? Oldest
+    {
+        get
+        {
+            lock (_lock)
+                return _inFlight.Count > 0 ? _inFlight[0] : null;
+        }
+    }
+
+    /// <summary>Gives up a part; false if it is acknowledged by now.</summary>
+    public bool TryDrop(ForwardPart part, TimeSpan after)
     {
         lock (_lock)
         {
-            _inFlight.Add(chunk);
-            _inFlightBytes += chunk.Message.Length;
+            var index = _inFlight.IndexOf(part);
+            if (index < 0)
+                return false;
+            Remove(index);
+            _proven = false;
+            if (_problem.Length == 0 || IsUntried)
+            {
+                _problem = $"no acknowledgement for {after.TotalSeconds} s";
+                NoteChange();
+            }
+
+            if (!_isGivenUp)
+                _report($"{_name}: nothing acknowledged for {after.TotalSeconds} s; what was on its way to it goes to another server, and may arrive twice");
+            _isGivenUp = true;
+            return true;
+        }
+    }
+
+    public void Send(ForwardPart part)
+    {
+        lock (_lock)
+        {
+            _inFlight.Add(part);
+            _inFlightBytes += part.Message.Length;
             // It was made while the connection was another.
             if (!TakesZstd)
-                SealForAnyone(chunk);
+                SealForAnyone(part);
             if (_inFlight.Count == 1)
-                _progress = _time.GetTimestamp();
+                _progress = _flow = _time.GetTimestamp();
         }
 
         _signal.Pulse();
@@ -100,7 +189,13 @@ internal sealed class Receiver : IAsyncDisposable
     public ReceiverStatus Status()
     {
         lock (_lock)
-            return new ReceiverStatus(_name, _problem.Length == 0, _problem, _lines, _bytes, _inFlight.Count, _repeats);
+        {
+            var problem = _problem.Length == 0 && IsSuspect ? "acknowledges nothing at present" : _problem;
+            return new ReceiverStatus(_name, problem.Length == 0, problem, _lines, _bytes, _inFlight.Count, _repeats)
+            {
+                Since = _since, Weight = Server.Weight, IsStandby = Server.IsStandby, IsLeaving = IsLeaving,
+            };
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -151,6 +246,8 @@ internal sealed class Receiver : IAsyncDisposable
         lock (_lock)
         {
             var was = _proven;
+            if (_problem.Length == 0 || IsUntried)
+                NoteChange();
             _connected = _proven = false;
             _unsent = 0;
             if (was || !string.Equals(_problem, reason, StringComparison.Ordinal))
@@ -173,8 +270,8 @@ internal sealed class Receiver : IAsyncDisposable
         {
             _connected = true;
             _takes = 0;
-            foreach (var chunk in _inFlight)
-                SealForAnyone(chunk);
+            foreach (var part in _inFlight)
+                SealForAnyone(part);
             _progress = _time.GetTimestamp();
             _repeats += _inFlight.Count;
         }
@@ -192,11 +289,25 @@ internal sealed class Receiver : IAsyncDisposable
         throw new IOException(await connection.Closed);
     }
 
-    private void SealForAnyone(ForwardChunk chunk)
+    private void SealForAnyone(ForwardPart part)
     {
-        _inFlightBytes -= chunk.Message.Length;
-        chunk.SealForAnyone();
-        _inFlightBytes += chunk.Message.Length;
+        _inFlightBytes -= part.Message.Length;
+        part.SealForAnyone();
+        _inFlightBytes += part.Message.Length;
+    }
+
+    private void NoteChange()
+    {
+        _changedAt = _time.GetTimestamp();
+        _since = _time.GetUtcNow();
+    }
+
+    private void Remove(int index)
+    {
+        _inFlightBytes -= _inFlight[index].Message.Length;
+        _inFlight.RemoveAt(index);
+        if (index < _unsent)
+            _unsent--;
     }
 
     private async void PulseWhenClosed(ForwardConnection connection)
@@ -237,7 +348,9 @@ internal sealed class Receiver : IAsyncDisposable
                 return false;
             }
 
-            message = _inFlight[_unsent++].Message;
+            var part = _inFlight[_unsent++];
+            part.MayHaveArrived = true;
+            message = part.Message;
             return true;
         }
     }
@@ -251,7 +364,7 @@ internal sealed class Receiver : IAsyncDisposable
     private void Acknowledge(ReadOnlySpan<byte> id)
     {
         var connection = Volatile.Read(ref _connection);
-        if (!ChunkId.TryRead(id, out var number))
+        if (!ChunkId.TryRead(id, out var number, out var seat))
         {
             connection?.Close("the server acknowledges a chunk that is not ours");
             return;
@@ -260,22 +373,25 @@ internal sealed class Receiver : IAsyncDisposable
         lock (_lock)
         {
             Volatile.Write(ref _takes, connection?.PeerVersion ?? 0);
-            var index = _inFlight.FindIndex(c => c.Number == number);
+            var index = _inFlight.FindIndex(p => p.Number == number && p.Seat == seat);
             if (index < 0)
                 return; // an answer to an earlier try of the same chunk
-            var chunk = _inFlight[index];
-            _inFlight.RemoveAt(index);
-            if (index < _unsent)
-                _unsent--;
-            _inFlightBytes -= chunk.Message.Length;
-            _lines += chunk.Lines;
-            _bytes += chunk.Bytes;
-            _progress = _time.GetTimestamp();
-            if (!_proven && _problem.Length > 0 && _problem != NotYet)
-                _report($"{_name}: takes lines again");
+            var part = _inFlight[index];
+            Remove(index);
+            _lines += part.Lines;
+            _bytes += part.Bytes;
+            _progress = _flow = _time.GetTimestamp();
+            if (_problem.Length > 0)
+            {
+                if (!_proven && !IsUntried)
+                    _report($"{_name}: takes lines again");
+                NoteChange();
+            }
+
             _proven = true;
+            _isGivenUp = false;
             _problem = "";
-            chunk.Done = true;
+            part.Acknowledge();
         }
 
         _changed();

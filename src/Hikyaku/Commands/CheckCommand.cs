@@ -38,7 +38,7 @@ internal static class CheckCommand
             output.WriteLine($"route    {route.Name}: {(route.Match.Count is 0 ? "every line" : string.Join(' ', route.Match))} from {string.Join(", ", route.From)}");
             if (route.Forward is { } forward)
             {
-                output.WriteLine($"           to {string.Join(' ', forward.Servers)} ({forward.Deliver})");
+                output.WriteLine($"           to {forward.Describe()}");
                 if (forward.Credentials is { } credentials)
                     output.WriteLine($"           with {credentials.Describe()}");
                 Describe(forward.Credentials?.Tls, output);

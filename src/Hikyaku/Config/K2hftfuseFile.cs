@@ -175,7 +175,7 @@ internal sealed class K2hftfuseFile
         foreach (var rule in Items(section, "K2HFTFUSE_RULE", "the files to carry: [{ TARGET: FILE, TRUNS: on, DEFAULTALL: ALLOW }]"))
             if (ReadRule(rule, "K2HFTFUSE_RULE") is { Carried: true } carried && !targets.Exists(t => t == carried.Pattern))
                 targets.Add(carried.Pattern);
-        return new RouteSettings(MountName, [MountName], targets, new ForwardSettings(servers, "random"), null);
+        return new RouteSettings(MountName, [MountName], targets, new ForwardSettings([.. servers.Select(s => new ServerSettings(s))]), null);
     }
 
     private (bool Carried, string Pattern, WrittenNode At) ReadRule(WrittenNode node, string name)

@@ -14,7 +14,6 @@ internal sealed class NativeFile
     public static readonly string[] CommitKeys = ["interval"];
     public static readonly string[] RouteKeys = ["name", "from", "match", "to"];
     public static readonly string[] OutputKeys = ["forward", "file"];
-    public static readonly string[] ForwardKeys = ["servers", "deliver", "compress", .. SecurityReader.CredentialKeys];
     public static readonly string[] FileKeys = ["path", "format", "time"];
 
     private const long QuotaBytesMin = 4L << 20;
@@ -182,7 +181,7 @@ internal sealed class NativeFile
         if (section.Require("to", "forward, or file, or both") is { } written)
         {
             var to = new Section(written, section.Path("to"), _problems, OutputKeys);
-            forward = to.Find("forward") is { } f ? ReadForward(new Section(f, to.Path("forward"), _problems, ForwardKeys)) : null;
+            forward = to.Find("forward") is { } f ? new ForwardReader(_folder, _security, _problems, _notices).Read(new Section(f, to.Path("forward"), _problems, ForwardReader.Keys)) : null;
             file = to.Find("file") is { } o ? ReadFile(new Section(o, to.Path("file"), _problems, FileKeys)) : null;
             if (forward is null && file is null && written is WrittenMapping { Entries: [] })
                 _problems.Add(written, $"{to.Name} is empty; expected forward, or file, or both");
@@ -191,29 +190,6 @@ internal sealed class NativeFile
         var name = section.Value("name", from is null ? "all" : string.Join('-', names), "a name of letters, digits, '-', '_' and '.', at most 64",
             static (string t, out string v) => IsName(v = t));
         return new RouteSettings(name, names, match, forward, file);
-    }
-
-    private ForwardSettings ReadForward(Section section)
-    {
-        const string Expected = "a list of receivers, each HOST or HOST:PORT";
-        var servers = new List<HostPort>();
-        if (section.Require("servers", Expected) is { } node)
-        {
-            foreach (var text in section.Texts("servers", Expected) ?? [])
-                if (!HostPort.TryParse(text.Text, out var server))
-                    section.Expect(text, "servers", "HOST or HOST:PORT");
-                else if (servers.Contains(server))
-                    _problems.Add(text, $"{section.Path("servers")} names {server} twice");
-                else
-                    servers.Add(server);
-            if (node is WrittenList { Items: [] })
-                section.Expect(node, "servers", Expected);
-        }
-        return new ForwardSettings(servers, section.Choice("deliver", "random", ("random", "random")))
-        {
-            Compress = section.Choice("compress", Compression.None, ("none", Compression.None), ("gzip", Compression.Gzip), ("zstd", Compression.Zstd)),
-            Credentials = _security.ReadCredentials(section),
-        };
     }
 
     private FileSettings ReadFile(Section section)

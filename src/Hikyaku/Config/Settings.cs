@@ -60,14 +60,6 @@ internal sealed record ReceiveSettings(HostPort Listen, LogPolicy Log)
 /// <param name="Match">Globs on the path as opened; empty matches everything.</param>
 internal sealed record RouteSettings(string Name, IReadOnlyList<string> From, IReadOnlyList<string> Match, ForwardSettings? Forward, FileSettings? File);
 
-internal sealed record ForwardSettings(IReadOnlyList<HostPort> Servers, string Deliver)
-{
-    public Forward.Compression Compress { get; init; }
-
-    /// <summary>What servers are shown and asked for; null: nothing.</summary>
-    public Forward.CredentialSettings? Credentials { get; init; }
-}
-
 /// <param name="Path">Absolute; with {host}, {path} or {file} one file per source, else one for all.</param>
 internal sealed record FileSettings(string Path, string Format, string Time)
 {

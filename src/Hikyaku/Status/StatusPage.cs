@@ -56,8 +56,15 @@ internal static class StatusPage
         page.WriteLine($"route     {pump.Name} from {pump.Log} to {pump.Output}: {Lines(pump.LinesOut)}, {Quantity.Show(pump.BytesOut)} out"
             + (pump.ChunksInFlight > 0 ? $"; {pump.LinesInFlight} in flight in {pump.ChunksInFlight} chunks" : "") + "; " + Describe(route.Queue));
         Write(pump.Losses, page);
+        if (pump.Servers is { } servers && (servers.Deliver is not "random" || pump.Receivers.Count > 1 || servers.Problem.Length > 0 || pump.Receivers.Count is 0))
+            page.WriteLine($"  deliver {servers.Deliver}; servers named by {servers.Source}" + (pump.Receivers.Count is 0 ? ": NONE AT PRESENT" : "")
+                + (servers.Problem.Length > 0 ? $"; PROBLEM: {servers.Problem}" : ""));
         foreach (var receiver in pump.Receivers)
-            page.WriteLine($"  to      {receiver.Name}: {(receiver.Healthy ? "healthy" : "NOT HEALTHY: " + receiver.Problem)}; {Lines(receiver.Lines)}, {Quantity.Show(receiver.Bytes)}"
+            page.WriteLine($"  to      {receiver.Name}: {(receiver.Healthy ? "healthy" : "NOT HEALTHY: " + receiver.Problem)}"
+                + (receiver.Since is { } since ? $" since {since:yyyy-MM-dd HH:mm:ss}Z" : "")
+                + (receiver.Weight > 1 ? $", weight {receiver.Weight}" : "") + (receiver.IsStandby ? ", standby" : "") + (receiver.IsLeaving ? ", leaving" : "")
+                + $"; {Lines(receiver.Lines)}, {Quantity.Show(receiver.Bytes)}"
+                + (receiver.ChunksInFlight > 0 ? $", {(receiver.ChunksInFlight is 1 ? "1 chunk" : $"{receiver.ChunksInFlight} chunks")} in flight" : "")
                 + (receiver.Repeats > 0 ? $", {receiver.Repeats} repeated" : ""));
         foreach (var source in pump.Sources.Where(s => s.Matched).OrderByDescending(s => s.Bytes).Take(SourcesMax))
             page.WriteLine($"  source  {source.Host}:{source.Path}: {Lines(source.Lines)}, {Quantity.Show(source.Bytes)}, last {source.Last:yyyy-MM-dd HH:mm:ss}Z");

@@ -108,7 +108,7 @@ internal static class TransferChild
     {
         From = [.. route.From.Where(intakes.Contains)],
         Match = route.Match,
-        Forward = route.Forward is { } forward ? new ForwardOutputSettings([.. forward.Servers.Select(s => s.ToString())]) { Compress = forward.Compress, Credentials = forward.Credentials } : null,
+        Forward = route.Forward?.Translate(),
         File = route.File is { } file ? new FileOutputSettings(file.Path) { Format = file.Format, Time = file.Time } : null,
     };
 }

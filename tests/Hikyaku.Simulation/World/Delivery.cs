@@ -11,6 +11,12 @@ internal sealed partial class Delivery(string name, IReadOnlyList<(Machine Machi
 {
     public string Name => name;
 
+    /// <summary>To so many of the machines each line goes.</summary>
+    public int Copies { get; init; } = 1;
+
+    /// <summary>What was given up at one machine may have arrived there too.</summary>
+    public bool MayBeMore { get; init; }
+
     /// <summary>What is wrong, null if nothing is. Lines that are still to come are not wrong before the end.</summary>
     public string? Problem(IEnumerable<Application> applications, bool isEnd)
     {
@@ -31,9 +37,9 @@ internal sealed partial class Delivery(string name, IReadOnlyList<(Machine Machi
             for (var i = 0; i < count.Length; i++)
             {
                 var line = application.Lines[i];
-                if (count[i] > 1 && !line.MayBeDouble)
+                if (count[i] > Copies && !line.MayBeDouble && !MayBeMore)
                     return $"{name}: {count[i]} times: {Short(line.Text)}";
-                if (isEnd && count[i] == 0 && line.Record != 0 && !line.MayBeMissing)
+                if (isEnd && count[i] < Copies && line.Record != 0 && !line.MayBeMissing)
                     return $"{name}: missing: {Short(line.Text)} (record {line.Record} of {application.Machine.Name})";
             }
         }

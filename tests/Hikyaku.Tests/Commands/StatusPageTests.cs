@@ -28,7 +28,13 @@ public sealed class StatusPageTests
                 Name = "r", Route = "r", Log = "m", Output = "forward", Cursor = 5, LinesOut = 4, BytesOut = 100, ChunksInFlight = 1, LinesInFlight = 2,
                 Losses = new Dictionary<string, long>(StringComparer.Ordinal) { ["damaged"] = 1, ["none of these"] = 0 },
                 Sources = [new SourceStatus("h", "a.log", true, 4, 100, DateTimeOffset.UnixEpoch), new SourceStatus("h", "b.log", false, 9, 9, DateTimeOffset.UnixEpoch)],
-                Receivers = [new ReceiverStatus("c:1", false, "connection refused", 4, 100, 1, 0)],
+                Servers = new ServersStatus("failover", "/s/list", "/s/list: it names no server"),
+                Receivers =
+                [
+                    new ReceiverStatus("c:1", false, "connection refused", 4, 100, 1, 0) { Since = DateTimeOffset.UnixEpoch, Weight = 3 },
+                    new ReceiverStatus("d:1", true, "", 0, 0, 0, 0) { Since = DateTimeOffset.UnixEpoch, IsStandby = true },
+                    new ReceiverStatus("e:1", true, "", 0, 0, 2, 0) { IsLeaving = true },
+                ],
             }, new QueueStatus(6, 6, 900, 2.5, Complete: true)),
         ],
         AbandonedCursors = ["/s/cursors/m/old.cursor"],
@@ -46,7 +52,10 @@ public sealed class StatusPageTests
               source  a.log: 10 writes, 2 KiB, 3 refused
             route     r from m to forward: 4 lines, 100 B out; 2 in flight in 1 chunks; 6 lines, 900 B queued, the oldest 2.5 s old
               LOSS    damaged: 1
-              to      c:1: NOT HEALTHY: connection refused; 4 lines, 100 B
+              deliver failover; servers named by /s/list; PROBLEM: /s/list: it names no server
+              to      c:1: NOT HEALTHY: connection refused since 1970-01-01 00:00:00Z, weight 3; 4 lines, 100 B, 1 chunk in flight
+              to      d:1: healthy since 1970-01-01 00:00:00Z, standby; 0 lines, 0 B
+              to      e:1: healthy, leaving; 0 lines, 0 B, 2 chunks in flight
               source  h:a.log: 4 lines, 100 B, last 1970-01-01 00:00:00Z
               other   1 sources that no pattern of this route matches
             PROBLEM   /s/cursors/m/old.cursor: no route uses this cursor, and it holds lines back; if they are not wanted, stop, remove this file, and start again

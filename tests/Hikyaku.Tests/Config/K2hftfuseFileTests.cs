@@ -128,7 +128,7 @@ public sealed class K2hftfuseFileTests
     public void Without_a_port_of_its_own_a_server_has_the_global_one()
     {
         var text = Slave.Replace("            PORT:               9100,\n", "", StringComparison.Ordinal);
-        Assert.Equal(9000, ConfigurationText.Load(text, "/l").Routes[0].Forward!.Servers[0].Port);
+        Assert.Equal(9000, ConfigurationText.Load(text, "/l").Routes[0].Forward!.Servers[0].Address.Port);
     }
 
     [Fact]

@@ -29,7 +29,7 @@ public sealed class NativeFileTests
         Assert.Equal("errors", route.Name);
         Assert.Equal(["apache"], route.From);
         Assert.Equal(["error.log", "**/debug/*"], route.Match);
-        Assert.Equal([new HostPort("collect1", 24224), new HostPort("collect2", 5000)], route.Forward!.Servers);
+        Assert.Equal([new HostPort("collect1", 24224), new HostPort("collect2", 5000)], route.Forward!.Servers.Select(s => s.Address));
         Assert.Equal(Hikyaku.Forward.Compression.Zstd, route.Forward.Compress);
         Assert.Null(route.File);
         Assert.Empty(settings.Notices);
@@ -47,6 +47,45 @@ public sealed class NativeFileTests
         var route = Assert.Single(settings.Routes);
         Assert.Equal(("all", new FileSettings("/logs/{host}/{path}", "%T %l\\n", "%s.%-")), (route.Name, route.File));
         Assert.Equal(["receive"], route.From);
+    }
+
+    [Fact]
+    public void Ways_to_several_servers_are_understood()
+    {
+        var forward = ConfigurationText.Load("""
+            mounts: { m: { at: /m } }
+            routes:
+              - to:
+                  forward:
+                    servers: ["a[1-2].example.com:1", "[::1]:2", { host: "b[01-02]", weight: 3, standby: true }]
+                    servers_srv: _forward._tcp.example.com
+                    deliver: failover
+                    copies: 2
+                    failover_after: 30s
+            """).Routes[0].Forward!;
+        Assert.Equal(["a1.example.com:1", "a2.example.com:1", "[::1]:2", "b01:24224", "b02:24224"], forward.Servers.Select(s => s.ToString()));
+        Assert.Equal((3, true, 1, false), (forward.Servers[4].Weight, forward.Servers[4].IsStandby, forward.Servers[0].Weight, forward.Servers[0].IsStandby));
+        Assert.Equal(("_forward._tcp.example.com", Hikyaku.Transfer.DeliverMode.Failover, 2, TimeSpan.FromSeconds(30)), (forward.Srv, forward.Deliver, forward.Copies, forward.FailoverAfter));
+        Assert.Equal("a1.example.com:1 a2.example.com:1 [::1]:2 b01:24224 weight 3 standby b02:24224 weight 3 standby, and the servers of the SRV records of _forward._tcp.example.com"
+            + " (failover: the first that is healthy, 2 copies of each line, what is not acknowledged within 30 s goes to another and may arrive twice)", forward.Describe());
+    }
+
+    [Theory]
+    [InlineData("# all\na\nb[1-2]:5 weight=7 # two\n\n c:1 standby\n", "a:24224 1, b1:5 7, b2:5 7, c:1 1 standby")]
+    [InlineData("a\nb c\n", "line 2: 'c' is neither 'standby' nor 'weight=' and a number from 1 to 65535")]
+    [InlineData("a:b\n", "line 1: 'a:b' is not HOST or HOST:PORT")]
+    public void A_file_of_servers_is_read_or_said_to_be_wrong(string text, string meaning)
+    {
+        var servers = ForwardReader.ParseFile(text, out var problem);
+        Assert.Equal(meaning, servers is null ? problem : string.Join(", ", servers.Select(s => $"{s.Address} {s.Weight}{(s.IsStandby ? " standby" : "")}")));
+    }
+
+    [Fact]
+    public void A_file_of_servers_that_is_not_there_yet_is_no_mistake()
+    {
+        var settings = ConfigurationText.Load("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers_file: list } } }]\n");
+        Assert.EndsWith("/list", settings.Routes[0].Forward!.File, StringComparison.Ordinal);
+        Assert.Contains("lines wait until it names servers", Assert.Single(settings.Notices), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -150,7 +189,14 @@ public sealed class NativeFileTests
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: {} } }]", "2:27: routes[0].to.forward.servers is missing; expected a list of receivers, each HOST or HOST:PORT")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: [a, \"b:c\"] } } }]", "2:42: routes[0].to.forward.servers is 'b:c'; expected HOST or HOST:PORT")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: [a, a:24224] } } }]", "2:42: routes[0].to.forward.servers names a:24224 twice")]
-    [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: a, deliver: hash } } }]", "2:50: routes[0].to.forward.deliver is 'hash'; expected random")]
+    [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: a, deliver: hush } } }]", "2:50: routes[0].to.forward.deliver is 'hush'; expected random or hash or broadcast or failover")]
+    [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: [{ host: a, weigth: 2 }] } } }]", "2:50: unknown key 'weigth' in routes[0].to.forward.servers; did you mean 'weight'? known here: host, weight, standby")]
+    [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: [{ host: a, weight: 0 }] } } }]", "2:58: routes[0].to.forward.servers.weight is '0'; expected a number from 1 to 65535")]
+    [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: \"a[9-1]\" } } }]", "2:38: routes[0].to.forward.servers is 'a[9-1]'; expected HOST or HOST:PORT")]
+    [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: a, hash: host } } }]", "2:47: routes[0].to.forward.hash means something only with deliver: hash")]
+    [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: [a, b], copies: 3 } } }]", "2:54: routes[0].to.forward.copies is 3, and there are 2 servers: lines would wait for ever")]
+    [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: [a, b], failover_after: 10ms } } }]", "2:62: routes[0].to.forward.failover_after is '10ms'; expected never, or a duration from 1s on, such as 30s")]
+    [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers_srv: \"a b\" } } }]", "2:42: routes[0].to.forward.servers_srv is 'a b'; expected a DNS name, such as _forward._tcp.example.com")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { forward: { servers: a, compress: lz4 } } }]", "2:51: routes[0].to.forward.compress is 'lz4'; expected none or gzip or zstd")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ match: logs/, to: { file: { path: /x } } }]", "2:19: routes[0].match is 'logs/', which no file can match; expected logs/** for all files below")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: [{ to: { file: { path: \"/x/{pth}\" } } }]", "2:32: routes[0].to.file.path is '/x/{pth}'; expected only {host}, {path} and {file} in braces, not {pth}")]

@@ -22,8 +22,10 @@ public sealed class SchemaTests
         AssertKeys(NativeFile.RouteKeys, definitions.GetProperty("route"));
         var to = definitions.GetProperty("route").GetProperty("properties").GetProperty("to");
         AssertKeys(NativeFile.OutputKeys, to);
-        AssertKeys(NativeFile.ForwardKeys, to.GetProperty("properties").GetProperty("forward"));
-        AssertKeys(SecurityReader.SenderTlsKeys, to.GetProperty("properties").GetProperty("forward").GetProperty("properties").GetProperty("tls"));
+        var forward = to.GetProperty("properties").GetProperty("forward");
+        AssertKeys(ForwardReader.Keys, forward);
+        AssertKeys(ForwardReader.ServerKeys, definitions.GetProperty("server"));
+        AssertKeys(SecurityReader.SenderTlsKeys, forward.GetProperty("properties").GetProperty("tls"));
         AssertKeys(NativeFile.FileKeys, to.GetProperty("properties").GetProperty("file"));
     }
 

@@ -6,6 +6,7 @@ using Hikyaku.Transfer;
 using Hikyaku.Transfer.Delivery;
 using Hikyaku.Transfer.Lines;
 using Hikyaku.Transfer.Outputs;
+using Hikyaku.Transfer.Servers;
 using Xunit;
 
 namespace Hikyaku.Tests.Transfer;
@@ -118,7 +119,7 @@ public sealed class ForwardOutputTests
     }
 
     private ForwardOutput Output() => new(
-        new ForwardOutputSettings(["server"]) { Compress = Compression.Zstd }, Guid.NewGuid(), "route", "tag", DialAsync, TimeProvider.System, Random.Shared, _reports.Enqueue);
+        new ForwardOutputSettings(["server"]) { Compress = Compression.Zstd }, ServerList.Of("server"), ServerList.Of("server"), Guid.NewGuid(), "route", "tag", DialAsync, TimeProvider.System, Random.Shared, _reports.Enqueue);
 
     private async ValueTask<Stream> DialAsync(string server, CancellationToken cancel)
     {

@@ -17,7 +17,7 @@ public sealed class StreetTests : IAsyncDisposable
 
     private readonly string _root = Directory.CreateTempSubdirectory("hikyaku-street-").FullName;
     private readonly ConcurrentQueue<string> _reports = new();
-    private readonly int _port = FreePort();
+    private readonly int _port = FreePort.Next();
     private readonly int _bell = WrittenLog.MakeBell();
     private readonly int _otherBell = WrittenLog.MakeBell();
 
@@ -169,7 +169,7 @@ public sealed class StreetTests : IAsyncDisposable
         using var other = new WrittenLog(_otherBell, Path.Combine(_root, "agent", "logs", "mail"), new LogOptions { SegmentBytes = 256 << 10 });
         await using var collector = Collector("%F %L");
         var sending = AgentSettings();
-        await using var agent = new Running(sending with { Mounts = [.. sending.Mounts, new MountLog("mail", _otherBell, CommitLevel.Process)] });
+        await using var agent = new RunningTransfer(sending with { Mounts = [.. sending.Mounts, new MountLog("mail", _otherBell, CommitLevel.Process)] });
         var expected = new List<string>();
         for (var i = 0; i < 200; i++)
         {
@@ -346,7 +346,7 @@ public sealed class StreetTests : IAsyncDisposable
         using var log = Mount();
         await using var collector = Collector("%L");
         var settings = AgentSettings();
-        await using var agent = new Running(settings with { Routes = [settings.Routes[0] with { Forward = settings.Routes[0].Forward! with { Compress = compress } }] });
+        await using var agent = new RunningTransfer(settings with { Routes = [settings.Routes[0] with { Forward = settings.Routes[0].Forward! with { Compress = compress } }] });
         var text = new StringBuilder();
         for (var write = 0; write < 200; write++)
         {
@@ -364,7 +364,7 @@ public sealed class StreetTests : IAsyncDisposable
         Assert.Equal(20_000, receive.Lines);
     }
 
-    private Running Agent(params string[] match) => new(AgentSettings(match));
+    private RunningTransfer Agent(params string[] match) => new(AgentSettings(match));
 
     private List<string> Lines() => [.. Encoding.UTF8.GetString(Output()).Split('\n', StringSplitOptions.RemoveEmptyEntries)];
 
@@ -377,7 +377,7 @@ public sealed class StreetTests : IAsyncDisposable
         Report = _reports.Enqueue,
     };
 
-    private Running Collector(string format, string? path = null) => new(new TransferSettings
+    private RunningTransfer Collector(string format, string? path = null) => new(new TransferSettings
     {
         Host = "collector",
         StateDirectory = Path.Combine(_root, "collector"),
@@ -402,24 +402,6 @@ public sealed class StreetTests : IAsyncDisposable
             Assert.True(TimeProvider.System.GetElapsedTime(deadline) < Patience,
                 $"waited {Patience.TotalSeconds} s in vain; {Output().Length} bytes arrived; reports: {string.Join(" | ", _reports)}");
             await Task.Delay(2);
-        }
-    }
-
-    // Below the ports that outgoing connections take, so that nobody has it by the time it is bound again.
-    private static int FreePort()
-    {
-        for (var port = Random.Shared.Next(12_000, 30_000); ; port++)
-        {
-            try
-            {
-                using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, port);
-                listener.Start();
-                return port;
-            }
-            catch (System.Net.Sockets.SocketException)
-            {
-                // Taken; the next one.
-            }
         }
     }
 
@@ -466,27 +448,6 @@ public sealed class StreetTests : IAsyncDisposable
                 // As it was told.
             }
 
-            _stop.Dispose();
-        }
-    }
-
-    private sealed class Running : IAsyncDisposable
-    {
-        private readonly CancellationTokenSource _stop = new();
-        private readonly Task _run;
-
-        public Running(TransferSettings settings)
-        {
-            Process = new TransferProcess(settings);
-            _run = Process.RunAsync(_stop.Token);
-        }
-
-        public TransferProcess Process { get; }
-
-        public async ValueTask DisposeAsync()
-        {
-            await _stop.CancelAsync();
-            await _run;
             _stop.Dispose();
         }
     }
