@@ -8,7 +8,7 @@ public sealed partial class GuaranteesPageTests
     [Fact]
     public void Every_promise_names_tests_and_every_test_named_exists()
     {
-        var root = Root();
+        var root = Repository.Root;
         var page = File.ReadAllText(Path.Combine(root, "docs", "GUARANTEES.md"));
         var named = TestName().Matches(page).Select(static m => m.Groups[1].Value).ToHashSet(StringComparer.Ordinal);
         var there = new HashSet<string>(StringComparer.Ordinal);
@@ -27,7 +27,7 @@ public sealed partial class GuaranteesPageTests
     {
         var rows = 0;
         var isPromise = false;
-        foreach (var line in File.ReadLines(Path.Combine(Root(), "docs", "GUARANTEES.md")))
+        foreach (var line in File.ReadLines(Path.Combine(Repository.Root, "docs", "GUARANTEES.md")))
         {
             if (!line.StartsWith('|'))
                 isPromise = false;
@@ -38,14 +38,6 @@ public sealed partial class GuaranteesPageTests
         }
 
         Assert.True(rows > 20, $"only {rows} rows were found");
-    }
-
-    private static string Root()
-    {
-        var directory = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(directory, "Hikyaku.slnx")))
-            directory = Path.GetDirectoryName(directory)!;
-        return directory;
     }
 
     [GeneratedRegex(@"`(\w+Tests\.\w+)`")]

@@ -13,7 +13,7 @@ internal static class CommandLine
     public static int Run(string[] args)
     {
         var root = Create();
-        var result = root.Parse(AsMountHelper(args, root));
+        var result = root.Parse(AsMountHelper(K2hftfuseCommands.ByLink(args), root));
         if (result.Errors.Count is 0)
         {
             ChildProcess.KeepFromChildren();
@@ -25,12 +25,21 @@ internal static class CommandLine
         return ExitCode.Usage;
     }
 
-    public static RootCommand Create() => new($"Carries every line written below a directory to other hosts, exactly once.\n{ExitCode.Help}")
+    public static RootCommand Create()
+    {
+        var root = CreateOwn();
+        foreach (var command in K2hftfuseCommands.Create())
+            root.Subcommands.Add(command);
+        return root;
+    }
+
+    private static RootCommand CreateOwn() => new($"Carries every line written below a directory to other hosts, exactly once.\n{ExitCode.Help}")
     {
         RunCommand.Create(),
         CheckCommand.Create(),
         StatusCommand.Create(),
         MountCommand.Create(),
+        ConvertCommand.Create(),
         LogCommand.Create(),
         TryCommand.Create(),
         VersionCommand.Create(),

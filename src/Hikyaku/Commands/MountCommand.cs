@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Diagnostics;
 using Hikyaku.Config;
 using Hikyaku.Supervision;
 
@@ -9,54 +8,34 @@ namespace Hikyaku.Commands;
 internal static class MountCommand
 {
     private const string DaemonOption = "--daemon";
-    private const string ConfigurationVariable = "K2HFTCONFFILE";
-
-    // Options of mount(8) and of FUSE programs that ask for what is so anyway, or that mean nothing here.
-    private static readonly string[] Accepted =
-    [
-        "rw", "dev", "nodev", "suid", "nosuid", "exec", "noexec", "atime", "noatime", "relatime", "norelatime", "strictatime", "diratime", "nodiratime",
-        "async", "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "_netdev", "nofail", "allow_other", "allow_root", "nonempty",
-        "default_permissions", "big_writes", "direct_io", "intr", "nointr", "disable_run_chmpx",
-    ];
-    private static readonly string[] AcceptedWithValue = ["fsname", "subtype", "comment", "max_read", "max_write", "dbglevel", "chmpxlog", "umask", "uid", "gid"];
 
     public static Command Create()
     {
         var directory = new Argument<string>("DIR") { Description = "The directory to mount." };
-        var options = new Option<string[]>("-o") { Description = "conf=FILE, and any option of mount(8); separated by commas.", HelpName = "OPTIONS", AllowMultipleArgumentsPerToken = false };
+        var options = new Option<string[]>("-o") { Description = "conf=FILE or json=TEXT, and any option of mount(8); separated by commas.", HelpName = "OPTIONS", AllowMultipleArgumentsPerToken = false };
         var foreground = new Option<bool>("-f", "--foreground") { Description = "Stay in the foreground. Otherwise return as soon as it is mounted." };
         var daemon = new Option<bool>(DaemonOption) { Hidden = true };
         var command = new Command("mount", "Mount a directory as a configuration says; an fstab line of type fuse.hikyaku comes here too.") { directory, options, foreground, daemon };
         command.SetAction(parsed => CommandLine.Guard(() =>
-        {
-            var at = Path.TrimEndingDirectorySeparator(Path.GetFullPath(parsed.GetRequiredValue(directory)));
-            var file = Path.GetFullPath(ReadOptions(parsed.GetValue(options) ?? []));
-            var settings = ConfigurationFile.Load(file, at);
-            if (parsed.GetValue(daemon))
-                return Instance.Run(settings, at, Daemon.Enter(settings.State));
-            return parsed.GetValue(foreground)
-                ? Instance.Run(settings, at, started: null)
-                : Daemon.Start(settings.State, ["mount", at, "-o", $"conf={file}", DaemonOption]);
-        }));
+            Run(parsed.GetRequiredValue(directory), parsed.GetValue(options) ?? [], parsed.GetValue(foreground), parsed.GetValue(daemon))));
         return command;
     }
 
-    /// <summary>The configuration file that a list of mount options names.</summary>
-    internal static string ReadOptions(IEnumerable<string> lists)
+    /// <summary>Mounts a directory; returns the exit code.</summary>
+    /// <param name="optionLists">What stood behind each <c>-o</c>.</param>
+    /// <param name="isDaemon">This is the process in the background already.</param>
+    public static int Run(string directory, IEnumerable<string> optionLists, bool inForeground, bool isDaemon = false)
     {
-        string? file = null;
-        foreach (var option in lists.SelectMany(l => l.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)))
-        {
-            var (name, value) = option.IndexOf('=', StringComparison.Ordinal) is >= 0 and var equals ? (option[..equals], option[(equals + 1)..]) : (option, null);
-            if (name is "conf" && value is { Length: > 0 })
-                file = value;
-            else if (name is "json" or "enable_run_chmpx" or "ro")
-                throw new CommandException(ExitCode.Usage, $"-o {name} is not supported{(name is "json" ? " yet; write the configuration to a file and give -o conf=FILE" : "")}");
-            else if (!(value is null ? Accepted : AcceptedWithValue).Contains(name, StringComparer.Ordinal) && !name.StartsWith("x-", StringComparison.Ordinal))
-                throw new CommandException(ExitCode.Usage, $"unknown mount option '{option}'"
-                    + (Nearest.To(name, [.. Accepted, .. AcceptedWithValue, "conf"]) is { } near ? $"; did you mean '{near}'?" : "; hikyaku's own one is conf=FILE"));
-        }
-        return file ?? Environment.GetEnvironmentVariable(ConfigurationVariable)
-            ?? throw new CommandException(ExitCode.Usage, $"no configuration: give -o conf=FILE (or set {ConfigurationVariable})");
+        var at = Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory));
+        var options = MountOptionList.Read(optionLists);
+        var file = options.File is { } named ? Path.GetFullPath(named)
+            : JsonText.Save(options.Json!, StateDirectory.Default(at.Trim('/').Replace('/', '-')), "k2hftfuse");
+        var settings = ConfigurationFile.Load(file, at);
+        settings = settings with { Notices = [.. settings.Notices, .. options.Notices] };
+        if (isDaemon)
+            return Instance.Run(settings, at, Daemon.Enter(settings.State));
+        return inForeground
+            ? Instance.Run(settings, at, started: null)
+            : Daemon.Start(settings.State, ["mount", at, "-o", $"conf={file}", DaemonOption]);
     }
 }

@@ -11,14 +11,16 @@ internal static class RunCommand
     {
         var file = new Option<string>("--config", "-c") { Description = "The configuration file.", Required = true, HelpName = "FILE" };
         var command = new Command("run", "Mount, receive and carry as a configuration says, until SIGTERM or SIGINT. SIGHUP reads the configuration again.") { file };
-        command.SetAction(parsed => CommandLine.Guard(() =>
-        {
-            var path = parsed.GetRequiredValue(file);
-            var settings = ConfigurationFile.Load(path);
-            if (settings.Mounts.FirstOrDefault(m => m.At is "") is not null)
-                throw new CommandException(ExitCode.Usage, $"{path} does not say what to mount; use: hikyaku mount DIRECTORY -o conf={path} -f");
-            return Instance.Run(settings, mountPoint: null, started: null);
-        }));
+        command.SetAction(parsed => CommandLine.Guard(() => Run(parsed.GetRequiredValue(file))));
         return command;
+    }
+
+    /// <summary>Runs a configuration file until it is stopped; returns the exit code.</summary>
+    public static int Run(string path)
+    {
+        var settings = ConfigurationFile.Load(path);
+        if (settings.Mounts.FirstOrDefault(m => m.At is "") is not null)
+            throw new CommandException(ExitCode.Usage, $"{path} does not say what to mount; use: hikyaku mount DIRECTORY -o conf={path} -f");
+        return Instance.Run(settings, mountPoint: null, started: null);
     }
 }

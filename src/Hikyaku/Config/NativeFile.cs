@@ -23,6 +23,7 @@ internal sealed class NativeFile
 
     private readonly Problems _problems;
     private readonly string _folder;
+    private bool _mayLackMountPoint;
     private readonly List<string> _notices = [];
     private readonly List<(string Path, string Name, WrittenNode At)> _outputs = [];
 
@@ -37,8 +38,9 @@ internal sealed class NativeFile
     /// <summary>Reads a native file; what is wrong goes to <paramref name="problems"/>, and the result is then not to be used.</summary>
     /// <param name="defaultState">The state directory when the file names none.</param>
     /// <param name="checksFiles">Whether certificates must be usable now.</param>
-    public static Settings Read(WrittenNode root, string file, string defaultState, bool checksFiles, Problems problems) =>
-        new NativeFile(file, checksFiles, problems).Read(root, file, defaultState);
+    /// <param name="mayLackMountPoint">The one mount is where a command line says, and none was given.</param>
+    public static Settings Read(WrittenNode root, string file, string defaultState, bool checksFiles, Problems problems, bool mayLackMountPoint = false) =>
+        new NativeFile(file, checksFiles, problems) { _mayLackMountPoint = mayLackMountPoint }.Read(root, file, defaultState);
 
     private Settings Read(WrittenNode root, string file, string defaultState)
     {
@@ -82,7 +84,7 @@ internal sealed class NativeFile
             if (!IsName(name) || name == ReceiveSettings.Name)
                 _problems.Add(value, $"mounts.{name}: a mount's name is of letters, digits, '-', '_' and '.', at most 64, and not '{ReceiveSettings.Name}'");
             var section = new Section(value, $"mounts.{name}", _problems, MountKeys);
-            var at = section.Require("at", "the directory to mount") is { } written ? FullPath(section, "at", written) : "";
+            var at = (_mayLackMountPoint ? section.Find("at") : section.Require("at", "the directory to mount")) is { } written ? FullPath(section, "at", written) : "";
             foreach (var other in mounts.Where(x => at is not "" && x.At is not ""))
                 if (RealPath.IsWithin(at, other.At))
                     _problems.Add(section.Find("at")!, $"{section.Path("at")} is '{at}', which {(RealPath.IsWithin(other.At, at) ? $"mounts.{other.Name} mounts already" : $"lies in mounts.{other.Name} ({other.At}); mounts lie beside each other")}");

@@ -9,7 +9,12 @@ internal sealed class Problems(string file)
 
     public void Add(WrittenNode at, string text) => Add(at.Line, at.Column, text);
 
-    public void Add(int line, int column, string text) => _found.Add((line, column, text));
+    /// <summary>What was said of a place already is not said again.</summary>
+    public void Add(int line, int column, string text)
+    {
+        if (!_found.Contains((line, column, text)))
+            _found.Add((line, column, text));
+    }
 
     /// <summary>Throws when anything was found: one line per problem, <c>file:line:column: text</c>, in the order of the file.</summary>
     public void ThrowIfAny()

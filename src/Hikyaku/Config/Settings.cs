@@ -8,8 +8,11 @@ internal sealed record Settings
     /// <summary>Absolute path of the configuration file.</summary>
     public required string File { get; init; }
 
-    /// <summary>What was written there when it was read.</summary>
+    /// <summary>What was written there when it was read; of a file of K2HFTFUSE the native equivalent.</summary>
     public string Text { get; init; } = "";
+
+    /// <summary>It was a file of K2HFTFUSE.</summary>
+    public bool IsConverted { get; init; }
 
     /// <summary>Absolute path of the state directory.</summary>
     public required string State { get; init; }

@@ -10,17 +10,29 @@ public sealed class CommandLineTests
     [InlineData("conf=/etc/a.yaml", "/etc/a.yaml")]
     [InlineData("rw,nodev,nosuid,conf=/etc/a.yaml,allow_other,nonempty,x-systemd.automount", "/etc/a.yaml")]
     [InlineData("conf=/etc/a.yaml,umask=022,dbglevel=err,disable_run_chmpx", "/etc/a.yaml")]
-    public void Mount_options_name_the_configuration(string options, string file) => Assert.Equal(file, MountCommand.ReadOptions([options]));
+    public void Mount_options_name_the_configuration(string options, string file) => Assert.Equal(file, MountOptionList.Read([options]).File);
+
+    [Theory]
+    [InlineData("json={ \"A\": \"b,}\\\" c\", \"D\": { \"E\": [1, 2] } },nodev", "{ \"A\": \"b,}\\\" c\", \"D\": { \"E\": [1, 2] } }")]
+    [InlineData("nodev,json={},rw", "{}")]
+    [InlineData("json=no-object,rw", "no-object")]
+    public void A_configuration_in_the_options_may_hold_commas(string options, string json) => Assert.Equal(json, MountOptionList.Read([options]).Json);
+
+    [Fact]
+    public void Options_of_K2HFTFUSE_that_do_nothing_are_named() =>
+        Assert.Equal(
+            ["mount option umask has no meaning here: owners and modes are those of the files", "mount option enable_run_chmpx has no meaning here: there is no CHMPX process"],
+            MountOptionList.Read(["umask=022,conf=a", "enable_run_chmpx"]).Notices);
 
     [Theory]
     [InlineData("conf=a,allow_others", "unknown mount option 'allow_others'; did you mean 'allow_other'?")]
     [InlineData("conf=a,sunshine", "unknown mount option 'sunshine'; hikyaku's own one is conf=FILE")]
-    [InlineData("conf=a,enable_run_chmpx", "-o enable_run_chmpx is not supported")]
-    [InlineData("json={}", "-o json is not supported yet")]
-    [InlineData("rw", "no configuration: give -o conf=FILE")]
+    [InlineData("conf=a,json={}", "-o conf and -o json exclude each other")]
+    [InlineData("conf=a,ro", "-o ro is not supported")]
+    [InlineData("rw", "no configuration: give -o conf=FILE or -o json=TEXT")]
     public void Mount_options_that_cannot_be_followed_are_named(string options, string message)
     {
-        var e = Assert.Throws<CommandException>(() => MountCommand.ReadOptions([options]));
+        var e = Assert.Throws<CommandException>(() => MountOptionList.Read([options]));
         Assert.StartsWith(message, e.Message, StringComparison.Ordinal);
         Assert.Equal(ExitCode.Usage, e.ExitCode);
     }

@@ -1,7 +1,9 @@
 using Hikyaku.Config;
 using Xunit;
 
-namespace Hikyaku.Tests.Config;
+using Hikyaku.Tests.Config;
+
+namespace Hikyaku.Tests.Config.K2hftfuse;
 
 public sealed class K2hftfuseFileTests
 {
@@ -107,28 +109,39 @@ public sealed class K2hftfuseFileTests
     public void The_sending_side_becomes_one_mount_that_keeps_nothing_and_one_route()
     {
         var settings = ConfigurationText.Load(Slave, "/home/apache/logs");
-        Assert.Equal(new MountSettings("mount", "/home/apache/logs", false, LogPolicy.Default), Assert.Single(settings.Mounts));
+        var mount = Assert.Single(settings.Mounts);
+        Assert.Equal(("mount", "/home/apache/logs", false), (mount.Name, mount.At, mount.KeepAll));
         Assert.Null(settings.Receive);
         Assert.EndsWith("/hikyaku/home-apache-logs", settings.State, StringComparison.Ordinal);
         var route = Assert.Single(settings.Routes);
+        Assert.Equal("mount", route.Name);
         Assert.Equal(["mount"], route.From);
         Assert.Equal(["/access.log", "/vhost/error.log"], route.Match);
-        Assert.Equal(["collect1.example.com:9100", "collect2.example.com:9100", "collect3.example.com:9100"], route.Forward!.Servers.Select(s => s.ToString()));
         Assert.Null(route.File);
     }
 
     [Fact]
     public void What_has_no_meaning_here_is_named_once_with_the_reason() =>
         Assert.Equal(
-            ["c.yaml: these keys have no meaning here and are ignored: K2HMASKBIT, K2HMAXELE, K2HTYPE (the queue is a log on disk that needs no sizing); "
-                + "CTLPORT, DATE, FILEVERSION, GROUP, MODE, RWTIMEOUT (there is no CHMPX process, message queue or merge); SLVNODE (which hosts may send is not checked)"],
+            ["c.yaml: these keys have no meaning here and are ignored: DATE, FILEVERSION, GROUP, MODE (it changes nothing: the sections and node lists say what a file is for); "
+                + "RWTIMEOUT (there is no CHMPX process, shared memory or message queue); "
+                + "CTLPORT (there is no control port: 'hikyaku status' shows what is going on, a changed file is read again at SIGHUP); "
+                + "K2HMASKBIT, K2HMAXELE, K2HTYPE (what waits lies in a log on disk that needs no sizing)"],
             ConfigurationText.Load(Slave, "/home/apache/logs").Notices);
 
     [Fact]
     public void Without_a_port_of_its_own_a_server_has_the_global_one()
     {
         var text = Slave.Replace("            PORT:               9100,\n", "", StringComparison.Ordinal);
-        Assert.Equal(9000, ConfigurationText.Load(text, "/l").Routes[0].Forward!.Servers[0].Address.Port);
+        Assert.Contains("collect[1-3].example.com:9000", ConfigurationText.Load(text, "/l").Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_children_read_is_the_native_equivalent()
+    {
+        var settings = ConfigurationText.Load(Slave, "/l");
+        Assert.Equal(settings.Text, ConfigurationText.Load(settings.Text, "/l").Text);
+        Assert.True(settings.IsConverted);
     }
 
     [Fact]
@@ -159,19 +172,15 @@ public sealed class K2hftfuseFileTests
         Assert.Equal("1:1: there is no section K2HFTFUSE, so nothing says what to mount; run this file with: hikyaku run -c FILE", ConfigurationText.Problems(Server, "/l"));
 
     [Theory]
-    [InlineData("DELIVERMODE:            random", "DELIVERMODE:            hash", "8:33: GLOBAL.DELIVERMODE 'hash' is not supported yet")]
-    [InlineData("SSL:                    no,\n        K2HM", "SSL:                    yes,\n        K2HM", "12:33: GLOBAL.SSL 'yes' is not supported yet")]
-    [InlineData("BROADCAST:    no", "BROADCAST:    yes", "33:33: K2HTPDTOR.K2HTPDTOR_BROADCAST 'yes' is not supported yet")]
-    [InlineData("K2HTYPE:                mem", "BINTRANS:               on", "37:33: K2HFTFUSE.BINTRANS 'on' is not supported yet")]
-    [InlineData("K2HTYPE:                mem", "EXPIRE:                 60", "37:33: K2HFTFUSE.EXPIRE '60' is not supported yet")]
-    [InlineData("TRUNS:              off,\n                OUT", "TRUNS:              on,\n                OUT", "46:37: K2HFTFUSE_RULE_DIR.TRUNS on is not supported yet")]
-    [InlineData("TARGET:             access.log,", "TARGET: a.log, ALLOW: [\"x\"],", "54:39: K2HFTFUSE_RULE.ALLOW is not supported yet")]
-    [InlineData("TARGET:             access.log,", "TARGET: a.log, DENY: \"x\",", "54:38: K2HFTFUSE_RULE.DENY is not supported yet")]
-    [InlineData("TARGET:             access.log,", "TARGET: a.log, PLUGIN: /bin/cat,", "54:40: K2HFTFUSE_RULE.PLUGIN is not supported yet")]
-    [InlineData("OUTPUTFILE:         /dev/null,\n                DEFAULTALL:         ALLOW\n            },\n            {\n                TARGET:             /v", "OUTPUTFILE:         /copy,\n                DEFAULTALL:         ALLOW\n            },\n            {\n                TARGET:             /v", "56:37: K2HFTFUSE_RULE.OUTPUTFILE '/copy' is not supported yet")]
+    [InlineData("K2HTYPE:                mem", "DTORCTP:                /lib/own.so", "37:33: K2HFTFUSE.DTORCTP is '/lib/own.so'; a transaction plug-in of one's own cannot be loaded: a program that reads lines can take its place (PLUGIN, or 'pipe' in the native configuration)")]
+    [InlineData("K2HTYPE:                mem", "EXPIRE:                 never", "37:33: K2HFTFUSE.EXPIRE is 'never'; expected a number, 0 or more")]
+    [InlineData("SSL:                    no,\n        K2HM", "SSL:                    maybe,\n        K2HM", "12:33: GLOBAL.SSL is 'maybe'; expected yes or no")]
+    [InlineData("PORT:               9100", "PORT:               91000", "19:33: SVRNODE.PORT is '91000'; expected a port number")]
+    [InlineData("TARGET:             access.log,", "TARGET: a.log, DENY: { a: b },", "54:38: K2HFTFUSE_RULE.DENY is a mapping; expected a word, or \"EXPRESSION\"")]
+    [InlineData("OUTPUTFILE:         /dev/null,\n                DEFAULTALL:         ALLOW\n            },\n            {\n                TARGET:             /v", "OUTPUTFILE:         other.log,\n                DEFAULTALL:         ALLOW\n            },\n            {\n                TARGET:             /v", "56:37: K2HFTFUSE_RULE.OUTPUTFILE is 'other.log', a path in the mount itself; a rule cannot feed another file of the mount. Give an absolute path outside, and to the file's rule the patterns of both")]
     [InlineData("collect[1-3].example.com", "collect[3-1].example.com", "18:33: SVRNODE.NAME is 'collect[3-1].example.com'; expected a host name, or a pattern such as foo[1-5].example.com or foo[a,b]")]
     [InlineData("TRUNS:              off,\n                OUT", "TRANS:              off,\n                OUT", "46:17: unknown key 'TRANS' in K2HFTFUSE_RULE_DIR; did you mean 'TRUNS'? known here: TARGET, TRUNS, OUTPUTFILE, PLUGIN, DEFAULTALL, ALLOW, DENY")]
-    public void What_would_change_what_arrives_is_refused_by_name(string part, string instead, string expected)
+    public void What_cannot_be_followed_is_refused_by_name(string part, string instead, string expected)
     {
         var text = Slave.Replace(part, instead, StringComparison.Ordinal);
         Assert.NotEqual(Slave, text);
@@ -179,23 +188,31 @@ public sealed class K2hftfuseFileTests
     }
 
     [Theory]
-    [InlineData("TYPE:                   file", "TYPE:                   both", "K2HFTFUSESVR.TYPE 'both' is not supported yet")]
-    [InlineData("#PLUGIN:    ", "PLUGIN:    ", "K2HFTFUSESVR.PLUGIN is not supported yet")]
+    [InlineData("TYPE:                   file", "TYPE:                   trans", "K2HFTFUSESVR.TRANSCONF is missing; expected the file with the sections GLOBAL and SVRNODE of the next hosts")]
+    [InlineData("TYPE:                   file", "TYPE: both, TRANSCONF: /none.ini", "K2HFTFUSESVR.TRANSCONF: /none.ini: there is no such file")]
     [InlineData("FORMAT:                 \"%H", "FORMAT:                 \"%q%H", "not %q")]
     [InlineData("/home/apache/all", "here", "K2HFTFUSESVR.FILE_BASEDIR is 'here'; expected an absolute path")]
-    public void So_it_is_on_the_collecting_side(string part, string instead, string expected) =>
-        Assert.EndsWith(expected, ConfigurationText.Problems(Server.Replace(part, instead, StringComparison.Ordinal)), StringComparison.Ordinal);
+    [InlineData("SSL:                    no", "SSL:                    yes", "SSL is on, but SERVER_PRIKEY is missing; expected a PEM file")]
+    [InlineData("SVRNODE:\n", "SLVNODE: [{ NAME: \"web.*[.]example\" }]\nSVRNODE:\n", "list networks instead, in receive.forward.allow of the native configuration ('hikyaku convert' prints it)")]
+    public void So_it_is_on_the_collecting_side(string part, string instead, string expected)
+    {
+        var text = Server.Replace("SSL:                no", "", StringComparison.Ordinal).Replace(part, instead, StringComparison.Ordinal);
+        Assert.EndsWith(expected, ConfigurationText.Problems(text), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("KEY = 1\n[K2HFTFUSE]", "1:1: 'KEY' stands before any section; expected [NAME] first")]
+    [InlineData("[GLOBAL]\n  [HALF\n[K2HFTFUSE]", "2:3: '[HALF' is no section; expected [NAME]")]
+    [InlineData("[GLOBAL]\nINCLUDE = c.yaml\n", "2:1: INCLUDE = c.yaml: this file is read already")]
+    [InlineData("[GLOBAL]\nINCLUDE = none.ini\n", "there is no such file")]
+    [InlineData("[K2HFTFUSE]\n", "1:1: neither K2HFTFUSE_RULE nor K2HFTFUSE_RULE_DIR says which files to carry: [{ TARGET: FILE, TRUNS: on, DEFAULTALL: ALLOW }]")]
+    [InlineData("[K2HFTFUSE]\n[K2HFTFUSE_RULE]\nTARGET = a\nTRUNS = on\nDEFAULTALL = ALLOW\n", "1:1: SVRNODE is missing; expected the receiving hosts: SVRNODE: [{ NAME: HOST, PORT: NUMBER }]")]
+    public void Mistakes_in_an_INI_file_are_named_with_their_place(string text, string expected) =>
+        Assert.EndsWith(expected, ConfigurationText.Problems(text, "/l"), StringComparison.Ordinal);
 
     [Fact]
     public void A_text_in_quotes_stays_as_it_is_whatever_it_looks_like() =>
         Assert.Equal("%H: pid[%P] it's: [%L", ConfigurationText.Load(Server.Replace("%H:%F(%P):%f[%T] %L", "%H: pid[%P] it's: [%L", StringComparison.Ordinal)).Routes[0].File!.Format);
-
-    [Fact]
-    public void The_other_two_formats_are_refused_by_name()
-    {
-        Assert.Contains("INI format is not supported yet", ConfigurationText.Problems("[GLOBAL]\nPORT = 1\n[K2HFTFUSE]\n"), StringComparison.Ordinal);
-        Assert.Contains("JSON format is not supported yet", ConfigurationText.Problems("{ \"GLOBAL\": { \"PORT\": 1 } }"), StringComparison.Ordinal);
-    }
 
     [Theory]
     [InlineData("foo", "foo")]
