@@ -18,7 +18,7 @@ internal sealed class IniReader
 
     /// <summary>Whether one of K2HFTFUSE's sections stands in a line of its own, in brackets.</summary>
     public static bool Recognises(string text) =>
-        text.Split('\n').Any(l => l.AsSpan().Trim() is ['[', .. var name, ']'] && Array.Exists(K2hftfuseKeys.Sections, s => name.Trim().SequenceEqual(s)));
+        text.Split('\n').Any(l => l.Trim() is ['[', .. var name, ']'] && K2hftfuseKeys.Sections.Contains(name.Trim(), StringComparer.Ordinal));
 
     /// <summary>Reads a text; what is wrong goes to <paramref name="problems"/>.</summary>
     /// <param name="path">Absolute path of the file, from whose folder INCLUDE is meant.</param>
