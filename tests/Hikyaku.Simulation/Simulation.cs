@@ -406,7 +406,9 @@ internal sealed class Simulation : IDisposable
 
     private Machine New(string name)
     {
-        var machine = new Machine(name, _scheduler, _network, _say) { Settings = static () => throw new InvalidOperationException("no settings") };
+        // Not drawn: kept seeds lead where they led.
+        var key = _seed % 6 == 4 ? new Forward.Secret("key") : null;
+        var machine = new Machine(name, _scheduler, _network, _say) { Key = key, Settings = static () => throw new InvalidOperationException("no settings") };
         _machines.Add(machine);
         return machine;
     }

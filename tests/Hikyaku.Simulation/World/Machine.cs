@@ -1,3 +1,4 @@
+using Hikyaku.Forward;
 using Hikyaku.Transfer;
 
 namespace Hikyaku.Simulation;
@@ -30,6 +31,9 @@ internal sealed class Machine : IDisposable
     /// <summary>What the transfer is started with; a change counts from its next start.</summary>
     public required Func<TransferSettings> Settings { get; set; }
 
+    /// <summary>What all machines ask each other for before the first line; null: nothing.</summary>
+    public Secret? Key { get; init; }
+
     public bool IsOff { get; private set; }
 
     public IEnumerable<SimulatedProcess> Processes => new[] { Transfer, Mount?.Process }.OfType<SimulatedProcess>().Where(static p => p.IsAlive);
@@ -53,7 +57,7 @@ internal sealed class Machine : IDisposable
         process.Start(
             () =>
             {
-                Running = new TransferProcess(Settings() with
+                Running = new TransferProcess(Secured(Settings()) with
                 {
                     Host = Name,
                     StateDirectory = "/state",
@@ -62,6 +66,7 @@ internal sealed class Machine : IDisposable
                     Disk = new ProcessDisk(Disk, process),
                     Network = _network.Of(Name, process),
                     Random = _scheduler.Dice,
+                    Nonces = _scheduler.Dice.NextBytes,
                     Tail = (_, mount) => Mount!.Tail(process),
                 });
                 return Running.RunAsync(stop.Token);
@@ -69,7 +74,7 @@ internal sealed class Machine : IDisposable
             failure =>
             {
                 // What the program says and ends with when it cannot go on; anything else is a bug.
-                if (failure is not null and not IOException and not Forward.ForwardException)
+                if (failure is not null and not IOException and not ForwardException)
                     _scheduler.Fail(failure);
                 if (failure is not null)
                     Report("ended: " + failure.Message);
@@ -99,6 +104,15 @@ internal sealed class Machine : IDisposable
     }
 
     public void Dispose() => Disk.Dispose();
+
+    private TransferSettings Secured(TransferSettings settings) => Key is null ? settings : settings with
+    {
+        Receive = settings.Receive is { } receive ? receive with { Admission = new AdmissionSettings { SharedKey = Key, Users = [new ForwardUser("user", Key)] } } : null,
+        Routes = [.. settings.Routes.Select(r => r with
+        {
+            Forward = r.Forward is { } forward ? forward with { Credentials = new CredentialSettings { SharedKey = Key, User = new ForwardUser("user", Key) } } : null,
+        })],
+    };
 
     private void StartAgain(SimulatedProcess ended)
     {

@@ -26,6 +26,7 @@ public sealed class SimulationTests
 
     [Theory]
     [InlineData(3)]
+    [InlineData(4)]
     [InlineData(2024)]
     public void A_seed_leads_the_same_way_every_time(int seed)
     {
