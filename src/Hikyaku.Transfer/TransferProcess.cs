@@ -201,7 +201,7 @@ public sealed class TransferProcess
         }
 
         PumpSettings Settings(string output, bool syncJournal) => new(PumpName(route, output), route.Name, log, output, CursorDirectory(log),
-            SyncJournal: syncJournal);
+            SyncJournal: syncJournal) { Expire = route.Rules.Expire, Batch = route.Rules.Batch };
     }
 
     // A pump that meets a fault of the disk, or a chunk that cannot be made, is taken down and started again: its restart is its recovery.
@@ -258,7 +258,12 @@ public sealed class TransferProcess
     }
 
     private LineReader MakeReader(PumpSettings settings, RouteSettings route, BackingFiles? backing, ILogStorage storage) =>
-        new(storage, _settings.Host, new PathMatch(route.Match), ReadableEnd(settings.Log), _settings.Report) { Backing = backing };
+        new(storage, _settings.Host, new PathMatch(route.Match, route.Rules.Except), ReadableEnd(settings.Log), _settings.Report)
+        {
+            Backing = backing,
+            Rules = LineRules.Of(route.Rules),
+            IsMessage = route.Rules.IsMessage,
+        };
 
     private BackingFiles? BackingOf(string log) =>
         _settings.Mounts.FirstOrDefault(m => string.Equals(m.Name, log, StringComparison.Ordinal))?.BackingDirectory is { } directory

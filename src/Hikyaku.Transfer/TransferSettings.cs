@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using Hikyaku.Forward;
 using Hikyaku.Log;
 using Hikyaku.Transfer.Delivery;
+using Hikyaku.Transfer.Rules;
 using Hikyaku.Transfer.Servers;
 
 namespace Hikyaku.Transfer;
@@ -69,6 +70,7 @@ public sealed record RouteSettings(string Name)
 {
     public IReadOnlyList<string> From { get; init; } = [];
     public IReadOnlyList<string> Match { get; init; } = [];
+    public RuleSettings Rules { get; init; } = new();
     public ForwardOutputSettings? Forward { get; init; }
     public FileOutputSettings? File { get; init; }
 }

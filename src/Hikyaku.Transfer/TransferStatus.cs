@@ -41,7 +41,17 @@ public sealed record PumpStatus
 public sealed record ServersStatus(string Deliver, string Source, string Problem);
 
 /// <summary>Lines are those read from the log since the process started; a source that no pattern of the route matches is not <see cref="Matched"/>.</summary>
-public sealed record SourceStatus(string Host, string Path, bool Matched, long Lines, long Bytes, DateTimeOffset Last);
+public sealed record SourceStatus(string Host, string Path, bool Matched, long Lines, long Bytes, DateTimeOffset Last)
+{
+    /// <summary>Of these lines the ones that the route's patterns kept back.</summary>
+    public long Denied { get; init; }
+
+    /// <summary>And those that were longer than the route carries.</summary>
+    public long TooLong { get; init; }
+
+    /// <summary>And those that were older than the route carries.</summary>
+    public long Expired { get; init; }
+}
 
 /// <summary>A server, or a file tree. <see cref="Problem"/> is empty when it is healthy.</summary>
 public sealed record ReceiverStatus(string Name, bool Healthy, string Problem, long Lines, long Bytes, int ChunksInFlight, long Repeats)

@@ -14,6 +14,9 @@ public readonly ref struct EntryFields
 
     /// <summary>The user of the writing process.</summary>
     public uint? Uid { get; init; }
+
+    /// <summary>It is what was written at once, byte for byte, and not a line.</summary>
+    public bool IsMessage { get; init; }
 }
 
 /// <summary>One event. Its spans are valid until the next one is read.</summary>

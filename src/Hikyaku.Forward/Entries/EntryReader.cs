@@ -8,7 +8,7 @@ namespace Hikyaku.Forward;
 /// </summary>
 /// <remarks>
 /// The line is the record's "message", else its "log", else the whole record as compact JSON; a line that is not text is
-/// rendered as JSON too. In a chunk with common fields "lines" is a block of lines. Fields: "host" or "hostname", "path" or "tailed_path", "pid", "uid". Other keys are ignored.
+/// rendered as JSON too. In a chunk with common fields "lines" is a block of lines. Fields: "host" or "hostname", "path" or "tailed_path", "pid", "uid", "mode" of "message". Other keys are ignored.
 /// </remarks>
 public ref struct EntryReader
 {
@@ -159,6 +159,7 @@ public ref struct EntryReader
                 Path = record.Path.IsEmpty ? inherited.Path : record.Path,
                 Pid = record.Pid ?? inherited.Pid,
                 Uid = record.Uid ?? inherited.Uid,
+                IsMessage = record.IsMessage || inherited.IsMessage,
             },
             Common = common,
             IsBlock = isBlock,
@@ -201,10 +202,10 @@ public ref struct EntryReader
             reader = all;
             if (!good)
                 return false;
-            known.Set(PlaceOf(record.Host), PlaceOf(record.Path), record.Pid, record.Uid);
+            known.Set(PlaceOf(record.Host), PlaceOf(record.Path), record.Pid, record.Uid, record.IsMessage);
         }
 
-        inherited = new EntryFields { Host = commonBytes[known.Host], Path = commonBytes[known.Path], Pid = known.Pid, Uid = known.Uid };
+        inherited = new EntryFields { Host = commonBytes[known.Host], Path = commonBytes[known.Path], Pid = known.Pid, Uid = known.Uid, IsMessage = known.IsMessage };
         common = index;
         return true;
     }
@@ -239,6 +240,7 @@ public ref struct EntryReader
         public uint? Pid;
         public uint? Uid;
         public ulong? Common;
+        public bool IsMessage;
         private bool lineIsMessage;
 
         public void Take(ReadOnlySpan<byte> key, in MessagePackToken value, int start)
@@ -267,6 +269,9 @@ public ref struct EntryReader
                     break;
                 case 4 when value.IsBytes && key.SequenceEqual("path"u8):
                     Path = value.Payload;
+                    break;
+                case 4 when value.IsBytes && key.SequenceEqual("mode"u8):
+                    IsMessage = value.Payload.SequenceEqual("message"u8);
                     break;
                 case 11 when value.IsBytes && Path.IsEmpty && key.SequenceEqual("tailed_path"u8):
                     Path = value.Payload;

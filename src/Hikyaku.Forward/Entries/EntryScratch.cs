@@ -43,7 +43,8 @@ public sealed class EntryScratch
         public Range Path { get; private set; }
         public uint? Pid { get; private set; }
         public uint? Uid { get; private set; }
+        public bool IsMessage { get; private set; }
 
-        public void Set(Range host, Range path, uint? pid, uint? uid) => (IsRead, Host, Path, Pid, Uid) = (true, host, path, pid, uid);
+        public void Set(Range host, Range path, uint? pid, uint? uid, bool isMessage) => (IsRead, Host, Path, Pid, Uid, IsMessage) = (true, host, path, pid, uid, isMessage);
     }
 }

@@ -85,6 +85,11 @@ public static class EntryWriter
             MessagePackWriter.WriteText(to, "uid"u8);
             MessagePackWriter.WriteUnsigned(to, uid);
         }
+        if (fields.IsMessage)
+        {
+            MessagePackWriter.WriteText(to, "mode"u8);
+            MessagePackWriter.WriteText(to, "message"u8);
+        }
         return Count(fields);
     }
 
@@ -113,5 +118,5 @@ public static class EntryWriter
     }
 
     private static int Count(in EntryFields fields) =>
-        (fields.Host.IsEmpty ? 0 : 1) + (fields.Path.IsEmpty ? 0 : 1) + (fields.Pid is null ? 0 : 1) + (fields.Uid is null ? 0 : 1);
+        (fields.Host.IsEmpty ? 0 : 1) + (fields.Path.IsEmpty ? 0 : 1) + (fields.Pid is null ? 0 : 1) + (fields.Uid is null ? 0 : 1) + (fields.IsMessage ? 1 : 0);
 }

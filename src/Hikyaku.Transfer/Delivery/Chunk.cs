@@ -12,6 +12,10 @@ internal abstract class Chunk
     public ulong Number { get; set; }
     public LogPosition From { get; set; }
     public LogPosition To { get; set; }
+
+    /// <summary>Unix time in ns: lines of before are not carried. 0: all are.</summary>
+    public long Oldest { get; set; }
+
     public long Lines { get; private set; }
 
     /// <summary>Bytes of the lines, without their ends.</summary>
@@ -54,7 +58,7 @@ internal abstract class Chunk
     {
         Number = 0;
         From = To = default;
-        Lines = Bytes = 0;
+        Lines = Bytes = Oldest = 0;
         Tails.Clear();
         Done = false;
     }

@@ -12,6 +12,9 @@ internal sealed record JournaledChunk(ulong Number, LogPosition From, LogPositio
 
     /// <summary>Delivered, while an earlier one is not.</summary>
     public bool Acknowledged { get; set; }
+
+    /// <summary>Lines from before this time were too old for it; 0: none were.</summary>
+    public long Oldest { get; init; }
 }
 
 /// <summary>Where a pump stands: everything below <see cref="Position"/> is delivered, and these are the unfinished lines at that place.</summary>
@@ -24,9 +27,9 @@ internal sealed record JournalBase(LogPosition Position, ulong NextNumber, long 
 /// </summary>
 internal sealed class Journal : IDisposable
 {
-    private const byte KindChunk = 2, KindAcknowledge = 3, KindBase = 4, KindBoot = 5, KindNote = 6;
+    private const byte KindEarlierChunk = 2, KindAcknowledge = 3, KindBase = 4, KindBoot = 5, KindNote = 6, KindChunk = 7;
     private const int HeaderBytes = 9; // u32 length of the body, u32 CRC32C of kind and body, u8 kind
-    private const int BaseBytes = 92, ChunkBytes = 64, AcknowledgeBytes = 8, BootBytes = 40, NoteBytes = 12; // bodies without what is of variable length
+    private const int BaseBytes = 92, EarlierChunkBytes = 64, ChunkBytes = 72, AcknowledgeBytes = 8, BootBytes = 40, NoteBytes = 12; // bodies without what is of variable length
     private const int CompactBytes = 1 << 20;
 
     // Allocated ahead: a full disk must not keep lines from leaving, for it is their leaving that frees it.
@@ -106,7 +109,7 @@ internal sealed class Journal : IDisposable
     public void Append(Chunk chunk, ReadOnlySpan<byte> note)
     {
         RewriteIfMust();
-        var entry = new JournaledChunk(chunk.Number, chunk.From, chunk.To, chunk.Lines, chunk.Bytes, note.ToArray(), chunk.Tails.Written.ToArray());
+        var entry = new JournaledChunk(chunk.Number, chunk.From, chunk.To, chunk.Lines, chunk.Bytes, note.ToArray(), chunk.Tails.Written.ToArray()) { Oldest = chunk.Oldest };
         var before = _pending.Length;
         Add(_pending, entry);
         try
@@ -382,9 +385,11 @@ internal sealed class Journal : IDisposable
                     body = body[48..];
                     Base = new JournalBase(TakePosition(ref body), TakeNumber(ref body), (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body));
                     break;
-                case KindChunk:
+                case KindChunk or KindEarlierChunk:
+                    // As versions before 0.2 wrote it, without the time of the oldest line.
+                    var oldest = kind == KindChunk ? (long)TakeNumber(ref body) : 0;
                     _open.Enqueue(new JournaledChunk(TakeNumber(ref body), TakePosition(ref body), TakePosition(ref body),
-                        (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body), TakeBytes(ref body)));
+                        (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body), TakeBytes(ref body)) { Oldest = oldest });
                     break;
                 case KindBoot:
                     result = new Guid(body[..16]) == _disk.Boot ? Replayed.Whole : Replayed.OtherBoot;
@@ -420,7 +425,16 @@ internal sealed class Journal : IDisposable
         kind = covered[0];
         body = covered[1..];
         bytes = bytes[(HeaderBytes + (int)length)..];
-        return body.Length >= kind switch { KindBase => BaseBytes, KindChunk => ChunkBytes, KindAcknowledge => AcknowledgeBytes, KindBoot => BootBytes, KindNote => NoteBytes, _ => int.MaxValue };
+        return body.Length >= kind switch
+        {
+            KindBase => BaseBytes,
+            KindChunk => ChunkBytes,
+            KindEarlierChunk => EarlierChunkBytes,
+            KindAcknowledge => AcknowledgeBytes,
+            KindBoot => BootBytes,
+            KindNote => NoteBytes,
+            _ => int.MaxValue,
+        };
     }
 
     private void Add(ByteBuffer target, JournalBase state)
@@ -465,6 +479,7 @@ internal sealed class Journal : IDisposable
     private static void Add(ByteBuffer target, JournaledChunk chunk)
     {
         var start = Begin(target, KindChunk);
+        AddNumber(target, (ulong)chunk.Oldest);
         AddNumber(target, chunk.Number);
         AddPosition(target, chunk.From);
         AddPosition(target, chunk.To);

@@ -78,6 +78,10 @@ internal sealed class LineReader : IDisposable
     private long _limit;
     private long _taken;
 
+    // Rules take their time, and of a backlog they may let nothing through: the pump must be able to stop, and to move its cursor.
+    private const long JudgedMax = 1 << 20;
+    private long _judged;
+
     // Up to here the counts go, whatever is read again; and of the record read next what they have already: -1 nothing, long.MaxValue all.
     private LogPosition _counted;
     private long _done;
@@ -102,6 +106,12 @@ internal sealed class LineReader : IDisposable
 
     /// <summary>The log's identity; empty if it has no segment yet.</summary>
     public Guid Log { get; }
+
+    /// <summary>What becomes of each line; null: all pass.</summary>
+    public LineRules? Rules { get; init; }
+
+    /// <summary>Each write is one message, and its bytes are not looked at. What stands in files underneath is lines all the same: nobody knows what was written at once.</summary>
+    public bool IsMessage { get; init; }
 
     /// <summary>Where extents lie, its owner's to dispose; null: nowhere, and the first extent is an error.</summary>
     public BackingFiles? Backing { get; init; }
@@ -159,7 +169,8 @@ internal sealed class LineReader : IDisposable
     public bool Fill(Chunk chunk, LogPosition? to)
     {
         var any = false;
-        while (to is { } end ? Position < end : !chunk.IsFull)
+        _judged = 0;
+        while (to is { } end ? Position < end : !chunk.IsFull && _judged < JudgedMax)
         {
             var at = _log.Position;
             if (_end is not null && at >= _end())
@@ -282,7 +293,7 @@ internal sealed class LineReader : IDisposable
         foreach (var file in _unfinished)
         {
             if (file.Lines.TryEnd(out var text) && file.Known is { } known)
-                chunk.Add(new LineBlock(known.Source, 0, text));
+                Give(chunk, known, new LineBlock(known.Source, 0, text), isNew: true);
         }
 
         _unfinished.Clear();
@@ -327,7 +338,7 @@ internal sealed class LineReader : IDisposable
             return true;
         }
 
-        var known = KnownOf(file, write.Pid, write.Uid);
+        var known = KnownOf(file, write.Pid, write.Uid, IsMessage);
         var length = write.Data.Length;
         if (!known.Count.Matched)
         {
@@ -336,6 +347,8 @@ internal sealed class LineReader : IDisposable
         }
 
         var from = (int)Math.Min(_skip, length);
+        if (IsMessage)
+            return TakeMessage(chunk, known, write.Time, write.Data, from);
         return TakeLines(chunk, file, known, write.Time, write.Data[from..], from, length, bounded ? Ending.Overfull : Ending.AtBound);
     }
 
@@ -348,7 +361,7 @@ internal sealed class LineReader : IDisposable
         }
 
         file.Backing = extent.File;
-        var known = KnownOf(file, extent.Pid, extent.Uid);
+        var known = KnownOf(file, extent.Pid, extent.Uid, isMessage: false);
         var length = (long)(extent.To - extent.From);
         if (!known.Count.Matched)
         {
@@ -392,8 +405,8 @@ internal sealed class LineReader : IDisposable
         var end = from + data.Length;
         while (lines.TryNext(ref data, _limit - (end - data.Length), out var text, out var count))
         {
-            chunk.Add(new LineBlock(known.Source, time, text, count));
             _taken = end - data.Length;
+            Give(chunk, known, new LineBlock(known.Source, time, text, count), isNew: _taken > _done);
             if (_taken > _done)
                 fresh += count;
             // Never before anything of the record is taken: that place would be the end of the record before, and this line its own.
@@ -415,12 +428,23 @@ internal sealed class LineReader : IDisposable
         return whole;
     }
 
+    // All of it or, for a bound that was set when it was still lines, what lies behind that or before.
+    private bool TakeMessage(Chunk chunk, Known known, long time, ReadOnlySpan<byte> data, int from)
+    {
+        _taken = Math.Min(_limit, data.Length);
+        var message = data[Math.Min(from, (int)_taken)..(int)_taken];
+        var isNew = _taken > _done;
+        known.Count.Add(isNew ? 1 : 0, Uncounted(_taken, message.Length), time);
+        Give(chunk, known, new LineBlock(known.Source, time, message), isNew);
+        return _taken == data.Length;
+    }
+
     private void EndLine(Chunk chunk, OpenFile file, Known known, long time)
     {
         _unfinished.Remove(file);
         if (!file.Lines.TryEnd(out var text) || !known.Count.Matched)
             return;
-        chunk.Add(new LineBlock(known.Source, time, text));
+        Give(chunk, known, new LineBlock(known.Source, time, text), IsNew);
         known.Count.Add(IsNew ? 1 : 0, 0, time);
     }
 
@@ -428,17 +452,17 @@ internal sealed class LineReader : IDisposable
     {
         if (!CloseRecord.TryParse(record.Body, out var close) || !_files.Remove(close.Handle, out var file))
             return;
-        EndLine(chunk, file, file.Known ?? Find(_host, file.Path, 0, 0), close.Time);
+        EndLine(chunk, file, file.Known ?? Find(_host, file.Path, 0, 0, isMessage: false), close.Time);
         // Nobody writes to it any more, so it may be deleted: then it should give its room back.
         if (file.Backing is { } backing)
             Backing?.Close(backing);
     }
 
-    private Known KnownOf(OpenFile file, uint pid, uint uid)
+    private Known KnownOf(OpenFile file, uint pid, uint uid, bool isMessage)
     {
         var known = file.Known;
-        if (known is null || known.Source.Pid != pid || known.Source.Uid != uid)
-            file.Known = known = Find(_host, file.Path, pid, uid);
+        if (known is null || known.Source.Pid != pid || known.Source.Uid != uid || known.Source.IsMessage != isMessage)
+            file.Known = known = Find(_host, file.Path, pid, uid, isMessage);
         return known;
     }
 
@@ -497,7 +521,7 @@ internal sealed class LineReader : IDisposable
             var fresh = Uncounted(_taken, count);
             known.Count.Add(fresh, fresh > 0 ? lines.Length + 1 - count : 0, time);
             if (known.Count.Matched)
-                AddPieces(chunk, new LineBlock(known.Source, time, lines, count));
+                AddPieces(chunk, known, new LineBlock(known.Source, time, lines, count));
             if ((left > 0 || !isLast) && (_taken == _limit || (bounded && chunk.IsOverfull)))
                 return false;
         }
@@ -505,24 +529,50 @@ internal sealed class LineReader : IDisposable
         return true;
     }
 
-    private void AddPieces(Chunk chunk, in LineBlock lines)
+    private void AddPieces(Chunk chunk, Known known, in LineBlock lines)
     {
         var text = lines.Text;
+        var isNew = _taken > _done;
         if (lines.Count > 1 || text.Length <= LineAssembler.LineBytesMax)
         {
-            chunk.Add(lines);
+            Give(chunk, known, lines, isNew);
             return;
         }
 
         for (; text.Length > LineAssembler.LineBytesMax; text = text[LineAssembler.LineBytesMax..])
         {
-            chunk.Add(new LineBlock(lines.Source, lines.Time, text[..LineAssembler.LineBytesMax]));
-            if (_taken > _done)
+            Give(chunk, known, new LineBlock(lines.Source, lines.Time, text[..LineAssembler.LineBytesMax]), isNew);
+            if (isNew)
                 Cut++;
         }
 
-        chunk.Add(new LineBlock(lines.Source, lines.Time, text));
+        Give(chunk, known, new LineBlock(lines.Source, lines.Time, text), isNew);
     }
+
+    // What is too old for the chunk, or does not pass the rules, ends here, and is counted.
+    private void Give(Chunk chunk, Known known, in LineBlock lines, bool isNew)
+    {
+        if (lines.Time < chunk.Oldest && lines.Time > 0)
+        {
+            if (isNew && known.Count.AddExpired(lines.Count))
+                _report($"{NameOf(known)}: lines older than the route's 'expire' are not carried; they are counted");
+            return;
+        }
+
+        if (Rules is null)
+        {
+            chunk.Add(lines);
+            return;
+        }
+
+        (Rules.Denied, Rules.TooLong) = (0, 0);
+        Rules.Pass(chunk, lines);
+        _judged += lines.Text.Length;
+        if (isNew && known.Count.AddStopped(Rules.Denied, Rules.TooLong))
+            _report($"{NameOf(known)}: lines longer than the route's 'longest' are not carried; they are counted");
+    }
+
+    private static string NameOf(Known known) => $"{Encoding.UTF8.GetString(known.Source.Host)}:{Encoding.UTF8.GetString(known.Source.Path)}";
 
     private Known KnownOf(in Entry entry, in ChunkRecord received)
     {
@@ -533,7 +583,7 @@ internal sealed class LineReader : IDisposable
         var fields = entry.Fields;
         var host = fields.Host.IsEmpty ? received.Peer : fields.Host;
         var path = fields.Path.IsEmpty ? received.Tag : fields.Path;
-        var known = Find(host[..Math.Min(host.Length, HostBytesMax)], path[..Math.Min(path.Length, PathBytesMax)], fields.Pid ?? 0, fields.Uid ?? 0);
+        var known = Find(host[..Math.Min(host.Length, HostBytesMax)], path[..Math.Min(path.Length, PathBytesMax)], fields.Pid ?? 0, fields.Uid ?? 0, fields.IsMessage);
         if (common >= 0)
         {
             while (_common.Count <= common)
@@ -544,16 +594,16 @@ internal sealed class LineReader : IDisposable
         return known;
     }
 
-    private Known Find(ReadOnlySpan<byte> host, ReadOnlySpan<byte> path, uint pid, uint uid)
+    private Known Find(ReadOnlySpan<byte> host, ReadOnlySpan<byte> path, uint pid, uint uid, bool isMessage)
     {
-        if (_last is { } last && last.Source.Pid == pid && last.Source.Uid == uid && path.SequenceEqual(last.Source.Path) && host.SequenceEqual(last.Source.Host))
+        if (_last is { } last && last.Source.Pid == pid && last.Source.Uid == uid && last.Source.IsMessage == isMessage && path.SequenceEqual(last.Source.Path) && host.SequenceEqual(last.Source.Host))
             return last;
-        var key = new SourceKey(SourceName.Hash(host, path), pid, uid);
+        var key = new SourceKey(SourceName.Hash(host, path), pid, uid, isMessage);
         if (!_known.TryGetValue(key, out var known) || !path.SequenceEqual(known.Source.Path) || !host.SequenceEqual(known.Source.Host))
         {
             if (_known.Count >= SourcesMax)
                 _known.Clear();
-            var source = new LineSource(host.ToArray(), path.ToArray(), pid, uid);
+            var source = new LineSource(host.ToArray(), path.ToArray(), pid, uid, isMessage);
             _known[key] = known = new Known(source, CountOf(source));
         }
 

@@ -1,6 +1,7 @@
 using Hikyaku.Forward;
 using Hikyaku.Log;
 using Hikyaku.Transfer.Outputs;
+using Hikyaku.Transfer.Rules;
 
 namespace Hikyaku.Transfer.Delivery;
 
@@ -8,6 +9,12 @@ namespace Hikyaku.Transfer.Delivery;
 internal sealed record PumpSettings(string Name, string Route, string Log, string OutputName, string CursorDirectory, bool SyncJournal)
 {
     public string Cursor => Path.Combine(CursorDirectory, Name + ".cursor");
+
+    /// <summary>Lines that are older when their chunk is made are not carried.</summary>
+    public TimeSpan? Expire { get; init; }
+
+    /// <summary>A chunk waits for so many lines, and so long.</summary>
+    public BatchSettings? Batch { get; init; }
 
     public string Journal => Path.Combine(CursorDirectory, Name + ".journal");
 }
@@ -48,6 +55,7 @@ internal sealed class Pump : IAsyncDisposable
     private long _lastDelivery;
     private long _lastLines;
     private long _lastRead;
+    private long _firstLine; // when the chunk that gathers got its first
     private long _lastCursor;
     private ulong _cursor;
     private ulong _number;
@@ -106,13 +114,13 @@ internal sealed class Pump : IAsyncDisposable
                 continue;
             }
 
-            var read = _reader.Fill(chunk, null);
+            var read = Read(chunk);
             var armed = !read && Quiet(chunk);
             if (armed)
             {
                 // Arm first, look second: a record appended after this look pulses the signal.
                 _tail.Arm();
-                read = _reader.Fill(chunk, null);
+                read = Read(chunk);
             }
 
             if (read)
@@ -137,7 +145,7 @@ internal sealed class Pump : IAsyncDisposable
             }
             else if (chunk.IsFull || !read)
             {
-                await _signal.WaitAsync(armed ? IdleWait() : chunk.Lines > 0 || wait < GatherTime ? wait : GatherTime, cancel);
+                await _signal.WaitAsync(WaitFor(chunk, wait, armed), cancel);
             }
         }
     }
@@ -219,7 +227,7 @@ internal sealed class Pump : IAsyncDisposable
                 Settle();
             }
 
-            Refill(chunk, old.Number, old.From, old.To, old.Lines, cancel);
+            Refill(chunk, old.Number, old.From, old.To, old.Lines, old.Oldest, cancel);
 
             _lastTo = old.To;
             if (old.Acknowledged)
@@ -233,11 +241,12 @@ internal sealed class Pump : IAsyncDisposable
     }
 
     // The same lines as when it was journaled.
-    private void Refill(Chunk chunk, ulong number, LogPosition from, LogPosition to, long lines, CancellationToken cancel)
+    private void Refill(Chunk chunk, ulong number, LogPosition from, LogPosition to, long lines, long oldest, CancellationToken cancel)
     {
         chunk.Number = number;
         chunk.From = from;
         chunk.To = to;
+        chunk.Oldest = oldest;
         // The journal's range decides, however full the chunk is by today's bounds.
         while (_reader.Position < to && _reader.Fill(chunk, to))
             cancel.ThrowIfCancellationRequested();
@@ -256,7 +265,7 @@ internal sealed class Pump : IAsyncDisposable
             return false;
         var again = _output.TryBegin(_note.Written)!;
         _reader.Seek(chunk.From, _journal.TailsBefore(chunk.Number));
-        Refill(again, chunk.Number, chunk.From, chunk.To, chunk.Lines, CancellationToken.None);
+        Refill(again, chunk.Number, chunk.From, chunk.To, chunk.Lines, chunk.Oldest, CancellationToken.None);
         _journal.Amend(chunk.Number, _note.Written);
         _output.Move(chunk, again, _journal.Lowest);
         _output.Free(again);
@@ -270,12 +279,36 @@ internal sealed class Pump : IAsyncDisposable
             return TimeSpan.Zero;
         if (chunk.Lines == 0)
             return Idle() ? TimeSpan.Zero : IdleTime;
+        if (_settings.Batch is { } batch && chunk.Lines < batch.Lines)
+            return batch.Time - _time.GetElapsedTime(_firstLine);
         var since = _time.GetElapsedTime(_lastDelivery);
         return (_inFlight.Count > 0 ? GatherTimeInFlight : _lastLines >= StreamLines ? StreamTime : GatherTime) - since;
     }
 
+    private bool Read(Chunk chunk)
+    {
+        var isEmpty = chunk.Lines == 0;
+        // As long as no line is in it the bound may rise: what it has kept out so far is older still.
+        if (isEmpty && _settings.Expire is { } expire)
+            chunk.Oldest = Math.Max(chunk.Oldest, (_time.GetUtcNow() - expire - DateTimeOffset.UnixEpoch).Ticks * 100);
+        var read = _reader.Fill(chunk, null);
+        if (isEmpty && chunk.Lines > 0)
+            _firstLine = _time.GetTimestamp();
+        return read;
+    }
+
+    private TimeSpan WaitFor(Chunk chunk, TimeSpan wait, bool armed)
+    {
+        if (chunk.Lines == 0)
+            return armed ? IdleWait() : wait < GatherTime ? wait : GatherTime;
+        if (_settings.Batch is null)
+            return wait;
+        // Whoever waits long must be told of further lines, and has a cursor to move meanwhile.
+        return armed ? TimeSpan.FromTicks(Math.Min(wait.Ticks, IdleWait().Ticks)) : TimeSpan.FromTicks(Math.Min(wait.Ticks, GatherTime.Ticks));
+    }
+
     // Nothing came for a while. Only then the writer is asked to ring, for each ring costs it a system call; till then the clock wakes us.
-    private bool Quiet(Chunk chunk) => chunk.Lines == 0 && !chunk.IsFull && _time.GetElapsedTime(_lastRead) >= GatherTime;
+    private bool Quiet(Chunk chunk) => (chunk.Lines == 0 || _settings.Batch is not null) && !chunk.IsFull && _time.GetElapsedTime(_lastRead) >= GatherTime;
 
     // Records that complete no line move the cursor too, but only now and then, or the log could never be retired.
     private bool Idle() => _reader.Position > _lastTo

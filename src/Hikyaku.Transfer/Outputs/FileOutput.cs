@@ -227,6 +227,8 @@ internal sealed class FileOutput : Output
         public ulong Inode { get; private set; }
         public long Before { get; private set; }
 
+        public bool HoldsMessages { get; set; }
+
         private bool _mustRewrite;
         private bool _isMisplaced;
 
@@ -239,7 +241,7 @@ internal sealed class FileOutput : Output
             Bytes.Clear();
             Inode = 0;
             Before = 0;
-            _repeated = _mustRewrite = _isMisplaced = false;
+            _repeated = _mustRewrite = _isMisplaced = HoldsMessages = false;
             _written = 0;
         }
 
@@ -271,7 +273,8 @@ internal sealed class FileOutput : Output
             }
 
             Inode = Target.Inode;
-            if (output._unended?.Add(Inode) == true)
+            // Messages have no end that could be missing.
+            if (output._unended?.Add(Inode) == true && !HoldsMessages)
                 Target.EndLine();
             Before = Target.Length;
         }
@@ -300,7 +303,7 @@ internal sealed class FileOutput : Output
             if (_repeated)
             {
                 var found = Match(output);
-                if (found < 0)
+                if (found < 0 && !HoldsMessages)
                     Target.EndLine();
                 _written = Math.Max(found, 0);
                 _repeated = false;
@@ -516,6 +519,7 @@ internal sealed class FileOutput : Output
             }
 
             _lastSource = source;
+            part.HoldsMessages |= source.IsMessage;
             return _last = part;
         }
     }

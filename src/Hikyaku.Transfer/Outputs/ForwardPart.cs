@@ -144,5 +144,5 @@ internal sealed class ForwardPart(ForwardOutput output)
         _writer.Add(lines.Time, text);
     }
 
-    private static EntryFields Fields(LineSource source) => new() { Host = source.Host, Path = source.Path, Pid = source.Pid, Uid = source.Uid };
+    private static EntryFields Fields(LineSource source) => new() { Host = source.Host, Path = source.Path, Pid = source.Pid, Uid = source.Uid, IsMessage = source.IsMessage };
 }

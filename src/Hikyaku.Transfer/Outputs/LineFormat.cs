@@ -84,7 +84,8 @@ public sealed class LineFormat
             {
                 case 'L':
                     target.Append(line.Text);
-                    target.Append((byte)'\n');
+                    if (!line.Source.IsMessage)
+                        target.Append((byte)'\n');
                     break;
                 case 'l': target.Append(line.Text); break;
                 case 'T': _time.Write(target, line.Time); break;

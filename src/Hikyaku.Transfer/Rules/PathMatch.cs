@@ -4,38 +4,64 @@ namespace Hikyaku.Transfer.Rules;
 
 /// <summary>
 /// Shell patterns over a path as opened. `*` and `?` do not cross a slash, `**` does. A pattern without a slash is compared
-/// with the file name at any depth; one with a leading slash, or any other slash, with the whole path.
+/// with the file name at any depth; one with a leading slash, or any other slash, with the whole path. A backslash makes the
+/// byte behind it mean itself.
 /// </summary>
 public sealed class PathMatch
 {
-    private readonly byte[][] _patterns;
+    // Above all bytes: what a backslash stood before is a byte.
+    private const short Star = 256, Any = 257;
 
-    public PathMatch(IReadOnlyList<string> patterns)
+    private readonly short[][] _patterns;
+    private readonly short[][] _except;
+
+    public PathMatch(IReadOnlyList<string> patterns, IReadOnlyList<string>? except = null)
     {
-        _patterns = [.. patterns.Select(static p => Encoding.UTF8.GetBytes(p.Contains('/', StringComparison.Ordinal) ? p.TrimStart('/') : "**/" + p))];
+        _patterns = [.. patterns.Select(Parse)];
+        _except = [.. (except ?? []).Select(Parse)];
     }
 
-    /// <summary>True when no pattern was given, or one matches.</summary>
-    public bool Matches(ReadOnlySpan<byte> path)
+    /// <summary>True when no pattern was given, or one matches, and none of the exceptions does.</summary>
+    public bool Matches(ReadOnlySpan<byte> path) => (_patterns.Length == 0 || MatchesAny(_patterns, path)) && !MatchesAny(_except, path);
+
+    private static short[] Parse(string pattern)
     {
-        foreach (var pattern in _patterns)
+        var bytes = Encoding.UTF8.GetBytes(pattern.Contains('/', StringComparison.Ordinal) ? pattern.TrimStart('/') : "**/" + pattern);
+        var parsed = new List<short>(bytes.Length);
+        for (var i = 0; i < bytes.Length; i++)
+        {
+            parsed.Add(bytes[i] switch
+            {
+                (byte)'*' => Star,
+                (byte)'?' => Any,
+                (byte)'\\' when i + 1 < bytes.Length => bytes[++i],
+                var other => other,
+            });
+        }
+
+        return [.. parsed];
+    }
+
+    private static bool MatchesAny(short[][] patterns, ReadOnlySpan<byte> path)
+    {
+        foreach (var pattern in patterns)
         {
             if (Matches(pattern, path))
                 return true;
         }
 
-        return _patterns.Length == 0;
+        return false;
     }
 
-    private static bool Matches(ReadOnlySpan<byte> pattern, ReadOnlySpan<byte> path)
+    private static bool Matches(ReadOnlySpan<short> pattern, ReadOnlySpan<byte> path)
     {
         // Backtracks to the last star only, and to the last double star when that fails: linear times a small factor.
         int p = 0, s = 0, star = -1, starAt = 0, deep = -1, deepAt = 0;
         while (true)
         {
-            if (p < pattern.Length && pattern[p] == '*')
+            if (p < pattern.Length && pattern[p] == Star)
             {
-                if (p + 1 < pattern.Length && pattern[p + 1] == '*')
+                if (p + 1 < pattern.Length && pattern[p + 1] == Star)
                 {
                     p += 2;
                     // "**/" also stands for nothing at all.
@@ -57,7 +83,7 @@ public sealed class PathMatch
             if (s == path.Length)
                 return p == pattern.Length;
 
-            if (p < pattern.Length && (pattern[p] == path[s] || (pattern[p] == '?' && path[s] != '/')))
+            if (p < pattern.Length && (pattern[p] == path[s] || (pattern[p] == Any && path[s] != '/')))
             {
                 p++;
                 s++;

@@ -1,6 +1,8 @@
 using System.Net;
+using System.Text;
 using Hikyaku.Forward;
 using Hikyaku.Log;
+using Hikyaku.Transfer.Rules;
 
 namespace Hikyaku.Config;
 
@@ -12,7 +14,7 @@ internal sealed class NativeFile
     public static readonly string[] ReceiveKeys = ["forward", "commit", "quota", "when_full"];
     public static readonly string[] ListenKeys = ["listen", .. SecurityReader.AdmissionKeys];
     public static readonly string[] CommitKeys = ["interval"];
-    public static readonly string[] RouteKeys = ["name", "from", "match", "to"];
+    public static readonly string[] RouteKeys = ["name", "from", "match", .. RuleReader.Keys, "to"];
     public static readonly string[] OutputKeys = ["forward", "file"];
     public static readonly string[] FileKeys = ["path", "format", "time"];
 
@@ -67,6 +69,8 @@ internal sealed class NativeFile
             _problems.Add(top.Find("receive")!, "no route takes what is received, so it would be lost; add a route from receive");
         foreach (var mount in mounts)
         {
+            foreach (var route in routes.Where(x => x.From.Contains(mount.Name, StringComparer.Ordinal)))
+                CheckMessages(top, mount, route);
             if (!routes.Any(x => x.From.Contains(mount.Name, StringComparer.Ordinal)))
                 _notices.Add($"no route takes the lines of mount {mount.Name}: they are carried nowhere");
             CheckNotBelow(mount, settings.State, "the state directory", top.Find("state") ?? root);
@@ -112,6 +116,8 @@ internal sealed class NativeFile
         foreach (var pattern in patterns)
             if (pattern.Text.EndsWith('/'))
                 _problems.Add(pattern, $"{section.Path(key)} is '{pattern.Text}', which no file can match; expected {pattern.Text}** for all files below");
+            else if (pattern.Text.Length - pattern.Text.TrimEnd('\\').Length is var slashes && slashes % 2 is 1)
+                _problems.Add(pattern, $"{section.Path(key)} is '{pattern.Text}', which ends within an escape; a backslash makes the character behind it mean itself");
         return patterns.Count is 0 ? [] : [.. patterns.Select(t => t.Text)];
     }
 
@@ -178,6 +184,7 @@ internal sealed class NativeFile
             _problems.Add(unknown, $"{section.Path("from")} is '{unknown.Text}', which is no intake of this file;"
                 + (Nearest.To(unknown.Text, intakes) is { } near ? $" did you mean '{near}'?" : "") + $" known: {string.Join(", ", intakes)}");
         var match = ReadPatterns(section, "match");
+        var rules = RuleReader.Read(section, ReadPatterns(section, "except"), _problems);
         ForwardSettings? forward = null;
         FileSettings? file = null;
         if (section.Require("to", "forward, or file, or both") is { } written)
@@ -191,7 +198,7 @@ internal sealed class NativeFile
         var names = from?.Select(t => t.Text).Distinct(StringComparer.Ordinal).ToList() ?? intakes;
         var name = section.Value("name", from is null ? "all" : string.Join('-', names), "a name of letters, digits, '-', '_' and '.', at most 64",
             static (string t, out string v) => IsName(v = t));
-        return new RouteSettings(name, names, match, forward, file);
+        return new RouteSettings(name, names, match, forward, file) { Rules = rules };
     }
 
     private FileSettings ReadFile(Section section)
@@ -231,6 +238,14 @@ internal sealed class NativeFile
     {
         if (mount.At is not "" && path is not "" && RealPath.IsWithin(path, mount.At))
             _problems.Add(at, $"{what} {path} lies in mount {mount.Name} ({mount.At}); it must be outside of every mount");
+    }
+
+    // Of what goes past us nobody knows what was written at once. Two patterns cannot be compared in general: then it is said in the manual.
+    private void CheckMessages(Section top, MountSettings mount, RouteSettings route)
+    {
+        var match = new PathMatch(route.Match, route.Rules.Except);
+        if (route.Rules.IsMessage && mount.Passthrough.FirstOrDefault(p => route.Match.Contains(p, StringComparer.Ordinal) || match.Matches(Encoding.UTF8.GetBytes(p))) is { } passed)
+            _problems.Add(top.Find("routes")!, $"route {route.Name} has mode: message and takes '{passed}', which is in mounts.{mount.Name}.passthrough: such files are written past this program, so it cannot know what was one message");
     }
 
     private static bool IsName(string text) =>

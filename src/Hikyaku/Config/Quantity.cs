@@ -2,10 +2,10 @@ using System.Globalization;
 
 namespace Hikyaku.Config;
 
-/// <summary>Sizes (KiB, MiB, GiB) and durations (ms, s, m, h) as people write them.</summary>
+/// <summary>Sizes (B, KiB, MiB, GiB) and durations (ms, s, m, h) as people write them.</summary>
 internal static class Quantity
 {
-    private static readonly (string Unit, long Bytes)[] Sizes = [("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30)];
+    private static readonly (string Unit, long Bytes)[] Sizes = [("B", 1), ("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30)];
 
     private static readonly (string Unit, long Milliseconds)[] Durations = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 

@@ -1,4 +1,5 @@
 using Hikyaku.Log;
+using Hikyaku.Transfer.Rules;
 
 namespace Hikyaku.Config;
 
@@ -61,7 +62,10 @@ internal sealed record ReceiveSettings(HostPort Listen, LogPolicy Log)
 
 /// <param name="From">Names of mounts, or <see cref="ReceiveSettings.Name"/>; never empty.</param>
 /// <param name="Match">Globs on the path as opened; empty matches everything.</param>
-internal sealed record RouteSettings(string Name, IReadOnlyList<string> From, IReadOnlyList<string> Match, ForwardSettings? Forward, FileSettings? File);
+internal sealed record RouteSettings(string Name, IReadOnlyList<string> From, IReadOnlyList<string> Match, ForwardSettings? Forward, FileSettings? File)
+{
+    public RuleSettings Rules { get; init; } = new();
+}
 
 /// <param name="Path">Absolute; with {host}, {path} or {file} one file per source, else one for all.</param>
 internal sealed record FileSettings(string Path, string Format, string Time)

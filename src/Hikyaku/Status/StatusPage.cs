@@ -67,7 +67,8 @@ internal static class StatusPage
                 + (receiver.ChunksInFlight > 0 ? $", {(receiver.ChunksInFlight is 1 ? "1 chunk" : $"{receiver.ChunksInFlight} chunks")} in flight" : "")
                 + (receiver.Repeats > 0 ? $", {receiver.Repeats} repeated" : ""));
         foreach (var source in pump.Sources.Where(s => s.Matched).OrderByDescending(s => s.Bytes).Take(SourcesMax))
-            page.WriteLine($"  source  {source.Host}:{source.Path}: {Lines(source.Lines)}, {Quantity.Show(source.Bytes)}, last {source.Last:yyyy-MM-dd HH:mm:ss}Z");
+            page.WriteLine($"  source  {source.Host}:{source.Path}: {Lines(source.Lines)}, {Quantity.Show(source.Bytes)}, last {source.Last:yyyy-MM-dd HH:mm:ss}Z"
+                + (source.Denied > 0 ? $", {source.Denied} denied by rules" : "") + (source.TooLong > 0 ? $", {source.TooLong} TOO LONG" : "") + (source.Expired > 0 ? $", {source.Expired} EXPIRED" : ""));
         WriteRest(pump.Sources.Count(s => s.Matched), page);
         if (pump.Sources.Count(s => !s.Matched) is > 0 and var others)
             page.WriteLine($"  other   {others} sources that no pattern of this route matches");

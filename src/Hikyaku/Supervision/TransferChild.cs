@@ -108,6 +108,7 @@ internal static class TransferChild
     {
         From = [.. route.From.Where(intakes.Contains)],
         Match = route.Match,
+        Rules = route.Rules,
         Forward = route.Forward?.Translate(),
         File = route.File is { } file ? new FileOutputSettings(file.Path) { Format = file.Format, Time = file.Time } : null,
     };

@@ -20,6 +20,10 @@ public sealed class SchemaTests
         AssertKeys(SecurityReader.ReceiverTlsKeys, listen.GetProperty("properties").GetProperty("tls"));
         AssertKeys(SecurityReader.UserKeys, listen.GetProperty("properties").GetProperty("users").GetProperty("items"));
         AssertKeys(NativeFile.RouteKeys, definitions.GetProperty("route"));
+        AssertKeys(RuleReader.AllowKeys, definitions.GetProperty("allow"));
+        AssertKeys(RuleReader.RewriteKeys, definitions.GetProperty("rewrite"));
+        AssertKeys(RuleReader.PatternKeys, definitions.GetProperty("pattern").GetProperty("anyOf")[1]);
+        AssertKeys(RuleReader.BatchKeys, definitions.GetProperty("route").GetProperty("properties").GetProperty("batch"));
         var to = definitions.GetProperty("route").GetProperty("properties").GetProperty("to");
         AssertKeys(NativeFile.OutputKeys, to);
         var forward = to.GetProperty("properties").GetProperty("forward");

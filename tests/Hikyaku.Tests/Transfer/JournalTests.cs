@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Hikyaku.Forward;
 using Hikyaku.Log;
 using Hikyaku.Transfer.Delivery;
@@ -46,6 +47,33 @@ public sealed class JournalTests : IDisposable
             File.WriteAllBytes(PathOf, bytes[..cut]);
             Assert.Equal(first, Assert.Single(Load().Open).Number);
         }
+    }
+
+    [Fact]
+    public void The_time_of_the_oldest_line_comes_back_with_its_chunk()
+    {
+        Load().Append(new Written(1, 1, 10) { Oldest = 1234 }, "a"u8);
+        Assert.Equal(1234, Assert.Single(Load().Open).Oldest);
+        // Also when it was written anew in between.
+        Assert.Equal(1234, Assert.Single(Load().Open).Oldest);
+    }
+
+    [Fact]
+    public void A_chunk_of_a_version_that_knew_no_oldest_line_is_read()
+    {
+        Load().Append(new Written(7, 1, 10), "a"u8);
+        var bytes = File.ReadAllBytes(PathOf);
+        var used = (int)BinaryPrimitives.ReadUInt32LittleEndian(bytes) + 9;
+        var entry = bytes.AsSpan(used);
+        var length = (int)BinaryPrimitives.ReadUInt32LittleEndian(entry);
+        byte[] earlier = [.. BitConverter.GetBytes(length - 8), 0, 0, 0, 0, 2, .. entry.Slice(9 + 8, length - 8)];
+        BinaryPrimitives.WriteUInt32LittleEndian(earlier.AsSpan(4), Crc32C.Compute(earlier.AsSpan(8)));
+        File.WriteAllBytes(PathOf, [.. bytes.AsSpan(0, used), .. earlier]);
+
+        var chunk = Assert.Single(Load().Open);
+
+        Assert.Equal((7UL, At(1), At(10), 3L, 0L), (chunk.Number, chunk.From, chunk.To, chunk.Lines, chunk.Oldest));
+        Assert.Equal("tail"u8.ToArray(), chunk.Tails);
     }
 
     [Fact]

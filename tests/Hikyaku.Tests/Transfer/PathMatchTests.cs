@@ -29,6 +29,13 @@ public sealed class PathMatchTests
     [InlineData("a*b*c", "aXbYbZc", true)]
     [InlineData("a*b*c", "aXbYbZ", false)]
     [InlineData("**", "anything/at/all", true)]
+    [InlineData("a\\*b", "a*b", true)]
+    [InlineData("a\\*b", "aXb", false)]
+    [InlineData("/d/\\?", "d/?", true)]
+    [InlineData("/d/\\?", "d/x", false)]
+    [InlineData("\\**", "*abc", true)]
+    [InlineData("\\\\", "\\", true)]
+    [InlineData("\\\\", "x", false)]
     public void Patterns_are_those_of_a_shell(string pattern, string path, bool expected) =>
         Assert.Equal(expected, new PathMatch([pattern]).Matches(Encoding.UTF8.GetBytes(path)));
 
@@ -37,6 +44,14 @@ public sealed class PathMatchTests
     {
         Assert.True(new PathMatch([]).Matches("x"u8));
         Assert.True(new PathMatch(["a", "x"]).Matches("x"u8));
+    }
+
+    [Fact]
+    public void Exceptions_hold_whatever_else_matches()
+    {
+        Assert.False(new PathMatch([], ["x"]).Matches("x"u8));
+        Assert.False(new PathMatch(["*"], ["a/**"]).Matches("a/x"u8));
+        Assert.True(new PathMatch(["*"], ["a/**"]).Matches("b/x"u8));
     }
 
     [Fact]

@@ -8,13 +8,16 @@ namespace Hikyaku.Tests.Transfer;
 /// <summary>A log as a mount would write it: sources stated in each segment, writes, closes.</summary>
 internal sealed partial class WrittenLog : IDisposable
 {
+    /// <summary>Of the first record; each further one is a nanosecond later.</summary>
+    public const long FirstTime = 1_700_000_000_000_000_000;
+
     private readonly int _bell;
     private readonly LogWriter _log;
     private readonly Dictionary<string, ulong> _sources = [];
     private readonly HashSet<string> _stated = [];
     private readonly byte[] _head = new byte[256];
     private string? _appending;
-    private long _time = 1_700_000_000_000_000_000;
+    private long _time = FirstTime;
 
     public WrittenLog(int bell, string directory, LogOptions options)
     {
