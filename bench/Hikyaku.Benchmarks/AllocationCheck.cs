@@ -37,6 +37,9 @@ public static class AllocationCheck
         static () => new FormatBlock { Bytes = 10 },
         static () => new Send(),
         static () => new Receive(),
+        static () => new TenRegex(),
+        static () => new TenPosix(),
+        static () => new TwoRewrites(),
     ];
 
     /// <summary>The committed bytes per line, by the benchmark's name.</summary>

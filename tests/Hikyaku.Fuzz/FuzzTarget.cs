@@ -6,7 +6,7 @@ namespace Hikyaku.Fuzz;
 internal abstract class FuzzTarget
 {
     public static IReadOnlyList<FuzzTarget> All { get; } =
-        [new FuseTarget(), new MountTarget(), new MessagePackTarget(), new ForwardTarget(), new LogTarget(), new ConfigTarget(), new CanaryTarget()];
+        [new FuseTarget(), new MountTarget(), new MessagePackTarget(), new ForwardTarget(), new LogTarget(), new ConfigTarget(), new PosixTarget(), new CanaryTarget()];
 
     public abstract string Name { get; }
 

@@ -40,6 +40,21 @@ internal static class ConfigTexts
 
         """,
         """
+        mounts: { m: { at: /mnt/m, passthrough: "*.big" } }
+        routes:
+          - match: "*.log"
+            except: ["debug*", 'a\*b']
+            mode: message
+            allow: ["ERR", { posix: "([[:alpha:]]+)b{1,3}", line: "$1\\&" }, { text: x, line: "&" }]
+            deny: { regex: "(?i)token=\\d+" }
+            rewrite: [{ regex: "(\\w)-(\\w)", with: "$2" }, { text: a, with: "" }]
+            longest: 8KiB
+            expire: 48h
+            batch: { lines: 100, time: 5s }
+            to: { file: { path: /tmp/out } }
+
+        """,
+        """
         mounts: &all
           m: { at: relative/dir, quota: 10GiB }
         routes:

@@ -48,7 +48,8 @@ internal sealed partial class ConfigTarget : FuzzTarget
         CheckCommand.Describe(settings, TextWriter.Null);
         foreach (var route in TransferChild.Translate(settings, settings.Mounts.ToDictionary(m => m.Name, _ => new MountEnds(-1))).Routes)
         {
-            _ = new PathMatch(route.Match).Matches("a/b.log"u8);
+            _ = new PathMatch(route.Match, route.Rules.Except).Matches("a/b.log"u8);
+            _ = LineRules.Of(route.Rules);
             if (route.File is { } file)
                 _ = new LineFormat(file.Format, file.Time, TimeZoneInfo.Utc);
         }
