@@ -28,6 +28,8 @@ internal sealed unsafe class Keeper : IDisposable
     private readonly Queue<(ulong Upto, Action<int> Work)> _queue = [];
     private readonly object _gate = new();
     private readonly bool _keeps;
+    private readonly Account? _account;
+    private int _mixedCount;
     private LogReader? _reader;
     private Thread? _thread;
     private ulong _appended;
@@ -43,8 +45,10 @@ internal sealed unsafe class Keeper : IDisposable
     /// <param name="keep">None: the log is not read, and only the work that is posted is done.</param>
     /// <param name="counters">Where the position is shown.</param>
     /// <param name="report">For sentences to people.</param>
-    public Keeper(ILogStorage storage, MountState state, Keep keep, MountCounters counters, Action<string> report)
+    /// <param name="account">Where pieces behind bytes of others are noted; null = nobody asks.</param>
+    public Keeper(ILogStorage storage, MountState state, Keep keep, MountCounters counters, Action<string> report, Account? account = null)
     {
+        _account = account;
         (_storage, _state, _counters, _report) = (storage, state, counters, report);
         _keeps = keep == Keep.All;
         counters.Kept = Kept;
@@ -217,6 +221,10 @@ internal sealed unsafe class Keeper : IDisposable
         }
         if (record.Sequence <= handle.Node->Emptied)
             return 0;
+        var account = handle.Account;
+        // Behind bytes of others it cannot be put again at the same place.
+        if (account is not null && account->IsMixed != 0 && record.Sequence <= account->Sequence)
+            return 0;
         if (!_gathers.TryGetValue(handle.NodeIndex, out var gather))
         {
             if (_gathers.Count == GathersMax && Flush() is var error and not 0)
@@ -227,12 +235,12 @@ internal sealed unsafe class Keeper : IDisposable
         if (gather.Length > 0 && ((ulong)gather.Offset + (ulong)gather.Length != write.Offset || write.Data.Length > GatherBytes - gather.Length)
             && Flush(gather) is var failed and not 0)
             return failed;
-        gather.Handle = handle;
+        (gather.Handle, gather.Sequence) = (handle, record.Sequence);
         gather.Modified = write.Time;
         if (gather.Length == 0)
             gather.Offset = (long)write.Offset;
         if (write.Data.Length > GatherBytes)
-            return Put(handle, write.Data, (long)write.Offset);
+            return Put(handle, write.Data, (long)write.Offset, record.Sequence);
         write.Data.CopyTo(gather.Buffer.AsSpan(gather.Length));
         gather.Length += write.Data.Length;
         return 0;
@@ -262,9 +270,92 @@ internal sealed unsafe class Keeper : IDisposable
     {
         if (gather.Length == 0)
             return 0;
-        var error = Put(gather.Handle!, gather.Buffer.AsSpan(0, gather.Length), gather.Offset);
+        var error = Put(gather.Handle!, gather.Buffer.AsSpan(0, gather.Length), gather.Offset, gather.Sequence);
         gather.Length = 0;
         return error;
+    }
+
+    // Keeps account of how long the file is by our doing, so that the next mount can tell what others have added.
+    private int Put(OpenHandle handle, ReadOnlySpan<byte> data, long offset, ulong sequence)
+    {
+        var account = handle.Account;
+        if (account is null)
+            return Put(handle, data, offset);
+        var end = offset + data.Length;
+        if (account->IsMixed == 0 && end > account->Length && Libc.LSeek(handle.Descriptor, 0, Libc.SEEK_END) is var size && size > account->Length)
+        {
+            // Somebody died while it did just this: what stands there is ours as far as it is the same.
+            if (account->Next > account->Length)
+                account->Length = Same(handle.Descriptor, data, offset, Math.Max(offset, account->Length), Math.Min(size, account->Next));
+            if (account->Length >= end)
+                return 0;
+            account->IsMixed = size > account->Length ? 1u : 0;
+        }
+        if (account->IsMixed != 0)
+            return PutBehind(handle, data[(int)Math.Clamp(account->Length - offset, 0, data.Length)..], sequence);
+        Volatile.Write(ref account->Next, Math.Max(end, account->Length));
+        var error = Put(handle, data, offset);
+        if (error != 0)
+            return error;
+        if (end > account->Length)
+            Account.Extend(account, end, data);
+        else if (end > account->Length - account->MarkBytes)
+            account->MarkBytes = 0;
+        Volatile.Write(ref account->Next, AccountEntry.None);
+        return 0;
+    }
+
+    // Up to where the file holds these bytes.
+    private static long Same(int descriptor, ReadOnlySpan<byte> data, long offset, long from, long to)
+    {
+        const int length = 4096;
+        var there = stackalloc byte[length];
+        // Whoever opened it may have done so only for writing.
+        var path = stackalloc byte[Underneath.PathOfDescriptorMax];
+        descriptor = Libc.OpenBytes(Underneath.PathOfDescriptor(descriptor, path), Libc.O_CLOEXEC, 0);
+        while (from < Math.Min(to, offset + data.Length))
+        {
+            var expected = data[(int)(from - offset)..];
+            expected = expected[..(int)Math.Min(Math.Min(length, expected.Length), to - from)];
+            var read = (int)Libc.PRead(descriptor, there, (nuint)expected.Length, from);
+            var same = expected.CommonPrefixLength(new ReadOnlySpan<byte>(there, Math.Max(read, 0)));
+            from += same;
+            if (same < expected.Length)
+                break;
+        }
+        _ = Libc.Close(descriptor);
+        return from;
+    }
+
+    // Others have written where this would go, or may just now: behind whatever is there nothing is overwritten.
+    private int PutBehind(OpenHandle handle, ReadOnlySpan<byte> data, ulong sequence)
+    {
+        if (!handle.Appends && Libc.Fcntl(handle.Descriptor, Libc.F_SETFL, Libc.O_APPEND) == 0)
+        {
+            handle.Appends = true;
+            if (_mixedCount++ == 0)
+                _report($"{System.Text.Encoding.UTF8.GetString(handle.Source.Path)} was written to past the mount before all that was accepted stood in it; the rest of that is put behind (as in other such files)");
+        }
+        var error = handle.Appends ? 0 : Errno.EIO;
+        fixed (byte* start = data)
+        {
+            for (var done = 0; error == 0 && done < data.Length;)
+            {
+                var written = Libc.Write(handle.Descriptor, start + done, (nuint)(data.Length - done));
+                if (written <= 0)
+                {
+                    error = written == 0 ? Errno.EIO : Libc.Error == Errno.EINTR ? 0 : Libc.Error;
+                    continue;
+                }
+                done += (int)written;
+                var end = Libc.LSeek(handle.Descriptor, 0, Libc.SEEK_CUR);
+                _account!.AddPiece(handle.Account, end - written, end, done == data.Length ? sequence : handle.Account->Sequence);
+            }
+        }
+        if (error is 0 or Errno.ENOSPC or Errno.EDQUOT)
+            return error;
+        _counters.UnkeptCount++;
+        return 0;
     }
 
     private int Put(OpenHandle handle, ReadOnlySpan<byte> data, long offset)
@@ -378,6 +469,8 @@ internal sealed unsafe class Keeper : IDisposable
         public long Offset { get; set; }
 
         public int Length { get; set; }
+
+        public ulong Sequence { get; set; }
 
         public long Modified { get; set; }
     }

@@ -21,14 +21,17 @@ internal static unsafe partial class Libc
     public const int AT_FDCWD = -100;
     public const int AT_SYMLINK_NOFOLLOW = 0x100;
     public const int AT_REMOVEDIR = 0x200;
+    public const int AT_SYMLINK_FOLLOW = 0x400;
     public const int AT_EMPTY_PATH = 0x1000;
 
+    public const int F_SETFL = 4;
     public const int F_DUPFD_CLOEXEC = 1030;
     public const int PROT_READ = 1;
     public const int PROT_WRITE = 2;
     public const int MAP_SHARED = 1;
     public const int POLLIN = 1;
     public const int SEEK_SET = 0;
+    public const int SEEK_CUR = 1;
     public const int SEEK_END = 2;
     public const int SEEK_DATA = 3;
     public const int SEEK_HOLE = 4;

@@ -26,6 +26,10 @@ public sealed class MountCounters
     internal long PunchedCount;
     internal long ShrunkCount;
 
+    internal long UnmountedFilesCount;
+    internal long UnmountedBytesCount;
+    internal long UnmountedFaultsCount;
+
     private readonly ConcurrentDictionary<string, SourceCounters> _sources = new(StringComparer.Ordinal);
     private readonly SourceCounters _others = new("(others)");
 
@@ -70,6 +74,15 @@ public sealed class MountCounters
 
     /// <summary>How often such a file was shorter than the log knew it, though it was not cut through the mount.</summary>
     public long Shrunk => Volatile.Read(ref ShrunkCount);
+
+    /// <summary>Files that grew while nothing was mounted.</summary>
+    public long UnmountedFiles => Volatile.Read(ref UnmountedFilesCount);
+
+    /// <summary>Bytes they grew by, as far as they are in the log; also among <see cref="Bytes"/>.</summary>
+    public long UnmountedBytes => Volatile.Read(ref UnmountedBytesCount);
+
+    /// <summary>Files and directories underneath whose growth cannot be carried.</summary>
+    public long UnmountedFaults => Volatile.Read(ref UnmountedFaultsCount);
 
     /// <summary>Why files that should be are not written past us; null = they are.</summary>
     public string? NotPassed { get; internal set; }

@@ -38,6 +38,9 @@ public sealed record MountOptions
     /// <summary>What can be read back.</summary>
     public Keep Keep { get; init; } = Keep.All;
 
+    /// <summary>Whether what programs write to files underneath while nothing is mounted is carried at the next mount.</summary>
+    public bool CarriesUnmounted { get; init; }
+
     /// <summary>Says of a path as opened whether its file is written past us, straight to the disk; null = none is. Meant for <see cref="CommitLevel.Process"/>.</summary>
     public PathPredicate? PassesThrough { get; init; }
 

@@ -46,6 +46,8 @@ public static unsafe class MountProcess
         options.Counters.CommitLevel = options.CommitLevel;
 
         var serving = new Serving(device, log, storage, doorbell, options, report);
+        if (!options.CarriesUnmounted)
+            Account.Remove(options.StateDirectory);
         if (!goesOn || state is null)
             state = serving.Begin(path, state);
         var end = serving.Serve(state, goesOn, negotiation, cancellation);
@@ -75,8 +77,9 @@ public static unsafe class MountProcess
                 nextHandle = Math.Max(nextHandle, old.Header->NextHandle);
                 old.Header->Kept = Math.Min(old.Header->Kept, log.NextSequence);
                 using var underneath = new Underneath(options.DirectoryFd, new NodeTable(old));
-                using var keeper = new Keeper(storage, old, options.Keep, options.Counters, report);
-                using var tree = Tree(old, underneath, keeper, out _);
+                using var account = options.CarriesUnmounted ? Account.OpenLast(options.StateDirectory, report) : null;
+                using var keeper = new Keeper(storage, old, options.Keep, options.Counters, report, account);
+                using var tree = Tree(old, underneath, keeper, account, null, out _);
                 tree.Finish(storage, report);
             }
             if (old is null)
@@ -93,8 +96,14 @@ public static unsafe class MountProcess
             if (!nodes.PlantRoot(top))
                 throw new MountException($"no room on the disk for the state of the mount '{options.Name}'");
             var underneath = new Underneath(options.DirectoryFd, nodes);
-            var keeper = new Keeper(storage, state, options.Keep, options.Counters, report);
-            var tree = Tree(state, underneath, keeper, out var committer);
+            Account? before = null;
+            var account = !options.CarriesUnmounted ? null
+                : !goesOn ? Account.Begin(options.StateDirectory, report, out before)
+                : Account.OpenLast(options.StateDirectory, report) ?? Account.Begin(options.StateDirectory, report, out before);
+            if (goesOn && account is { IsComplete: false })
+                before ??= Account.OpenBefore(options.StateDirectory, report);
+            var keeper = new Keeper(storage, state, options.Keep, options.Counters, report, account);
+            var tree = Tree(state, underneath, keeper, account, before, out var committer);
             if (goesOn)
                 tree.Restore(storage);
             else
@@ -102,6 +111,7 @@ public static unsafe class MountProcess
             tree.RemoveLeftovers();
             keeper.Start();
             committer.Start();
+            tree.BeginScan();
             // Also when the state was of no use: programs may wait for answers that nobody but us will give.
             if (goesOn || negotiation.CanResend)
                 device.SendResend();
@@ -114,13 +124,16 @@ public static unsafe class MountProcess
             if (end == MountEnd.Cancelled)
                 return end;
             session.Dispose();
+            tree.EndAccount();
             tree.Dispose();
             keeper.Dispose();
             underneath.Dispose();
+            account?.Dispose();
+            before?.Dispose();
             return end;
         }
 
-        private MountedDirectory Tree(MountState state, Underneath underneath, Keeper keeper, out Committer committer)
+        private MountedDirectory Tree(MountState state, Underneath underneath, Keeper keeper, Account? account, Account? before, out Committer committer)
         {
             MountedDirectory? tree = null;
             var interval = options.CommitLevel switch
@@ -132,7 +145,7 @@ public static unsafe class MountProcess
             };
             committer = new Committer(device, log, state, interval, () => tree?.NoteDelivered(), report);
             return tree = new MountedDirectory(
-                device, log, state, underneath, new HandleTable(state, underneath.Nodes), keeper, committer, doorbell, storage, options);
+                device, log, state, underneath, new HandleTable(state, underneath.Nodes), keeper, committer, doorbell, storage, options, account, before);
         }
 
         // The thread that waits in the kernel cannot be called back, so it is one that may be left behind.

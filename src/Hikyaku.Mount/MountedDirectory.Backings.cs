@@ -64,7 +64,7 @@ internal sealed unsafe partial class MountedDirectory
     {
         if (_passesThrough is not null && !_canPass)
             NotPassed("the kernel does not offer it (Linux 6.9 or newer does)");
-        if (_passesThrough is not null || !_backings.IsEmpty)
+        if (_passesThrough is not null || !_backings.IsEmpty || _account is not null)
             _follower = new Follower(LookAt);
         foreach (var handle in handles)
         {
@@ -89,7 +89,9 @@ internal sealed unsafe partial class MountedDirectory
         {
             // Programs of a mount that is gone can still write to files they got past it, and notice nothing.
             if (!goesOn)
-                backing.IsOrphan = IsWritten(fd);
+                backing.IsOrphan = backing.IsUnmounted ? Underneath.IsWritten(fd) == true : IsWritten(fd);
+            if (backing.IsUnmounted && Underneath.Stat(fd, out file) == 0 && _before is not null && _before.Find(file) is var known and not null && known->IsMixed != 0)
+                backing.Own = _before.PiecesOf(known);
             Attend(backing, SourceOf(BackingSlot.PathOf(state), state->Source), fd);
             return;
         }

@@ -19,9 +19,19 @@ internal sealed unsafe partial class MountedDirectory
         var handle = request.Resent ? _handles.FindByRequest(request.Unique) : null;
         if (handle is null)
         {
-            var fd = _underneath.Open(slot, (int)args.Flags & Libc.O_ACCMODE);
+            var mode = (int)args.Flags & Libc.O_ACCMODE;
+            var fd = _underneath.Open(slot, mode);
             if (fd < 0)
                 return fd;
+            if (mode != 0 && MustSettle(slot, fd))
+            {
+                // Nobody who looks for writers shall find us.
+                _ = Libc.Close(fd);
+                if (SettleFirst(slot) is var unsettled and < 0)
+                    return unsettled;
+                if ((fd = _underneath.Open(slot, mode)) < 0)
+                    return fd;
+            }
             var error = Take(request, slot, args.Flags, fd, out handle);
             if (error < 0)
                 return error;
@@ -170,6 +180,8 @@ internal sealed unsafe partial class MountedDirectory
                 error = Libc.Error;
             if (error == 0 && Underneath.Stat(handle.Descriptor, out var file) == 0)
                 handle.Node->Size = (long)file.Size;
+            if (error == 0)
+                NoteLength(handle.Descriptor);
             Answer(unique, error);
         });
         return Deferred;
@@ -197,6 +209,8 @@ internal sealed unsafe partial class MountedDirectory
             return length < 0 ? length : -Errno.ENFILE;
         }
         handle.Descriptor = fd;
+        if (_account is not null && handle.Writable)
+            handle.Account = AccountOf(handle);
         _keeper.Add(handle);
         _counters.OpensCount++;
         return 0;
@@ -262,6 +276,15 @@ internal sealed unsafe partial class MountedDirectory
             fd = -Libc.Error;
         if (fd < 0)
             return fd;
+        if (MustSettle(slot, fd))
+        {
+            _ = Libc.Close(fd);
+            if (SettleFirst(slot) is var unsettled and < 0)
+                return unsettled;
+            if ((fd = _underneath.Open(slot, Libc.O_WRONLY)) < 0)
+                return fd;
+            backing = _backings.Of(node);
+        }
         if (backing is not null)
             return TruncatePassed(request, args, backing, fd, node);
         var (unique, copy, upto) = (request.RawUnique, args, node->LastSequence);
@@ -304,15 +327,21 @@ internal sealed unsafe partial class MountedDirectory
     }
 
     // On the keeper's thread. The kernel holds the file's lock, so no write comes in between.
-    private static int Resize(int fd, NodeSlot* node, long size, ulong upto, int error)
+    private int Resize(int fd, NodeSlot* node, long size, ulong upto, int error)
     {
         // Emptying is how people make room, so it must not need any: what waits to be kept of this file is not needed any more.
         if (size == 0)
             (node->Emptied, error) = (upto, 0);
         if (error != 0)
             return error;
-        if (Libc.FTruncate(fd, size) != 0)
-            return Libc.Error;
+        var entry = _account is null || Underneath.Stat(fd, out var file) < 0 ? null : _account.Find(file);
+        if (entry is not null)
+            Volatile.Write(ref entry->Next, size);
+        error = Libc.FTruncate(fd, size) == 0 ? 0 : Libc.Error;
+        if (entry is not null)
+            Account.Settle(entry, error == 0 ? size : entry->Length, -1);
+        if (error != 0)
+            return error;
         node->Size = size;
         return 0;
     }

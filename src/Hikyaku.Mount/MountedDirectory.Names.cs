@@ -79,6 +79,11 @@ internal sealed unsafe partial class MountedDirectory
         {
             if (!hasOld)
                 return End(-Errno.ENOENT);
+            var unsettled = SettleFirst(from, fromDirectory, oldText, old);
+            if (unsettled == 0 && hasTarget)
+                unsettled = SettleFirst(to, toDirectory, newText, target);
+            if (unsettled < 0)
+                return End(unsettled);
             moved = _nodes.SlotOf(old);
             replaced = hasTarget ? _nodes.SlotOf(target) : 0;
             if (moved != 0 && moved == replaced && !isExchange)
@@ -320,6 +325,8 @@ internal sealed unsafe partial class MountedDirectory
                 _nodes.Detach(gone, IsTakenForGone(gone));
             return End(0);
         }
+        if (SettleFirst(parent, directory, text, file) is var unsettled and < 0)
+            return End(unsettled);
         var slot = _nodes.SlotOf(file);
         var bearsName = slot != 0 && BearsName(slot, request.NodeId, name);
         var isLast = flags != 0 || LinksOf(file) <= 1;

@@ -25,7 +25,7 @@ internal sealed unsafe partial class MountedDirectory
     private int _isUnsaved;
 
     /// <summary>Whether there may be files that are written past us; then <see cref="Follow"/> takes the place of waiting in the kernel.</summary>
-    public bool Follows => _follower is not null && (_passesThrough is not null || !_backings.IsEmpty);
+    public bool Follows => _follower is not null && (_passesThrough is not null || !_backings.IsEmpty || _scan is not null);
 
     /// <summary>Waits for requests and follows files meanwhile; true when there is a request.</summary>
     /// <param name="milliseconds">The longest to wait; -1 = for ever.</param>
@@ -36,7 +36,10 @@ internal sealed unsafe partial class MountedDirectory
         if (!hasRequest)
             NoteAnswered();
         if (isRung)
+        {
             LetGo();
+            TakeSuspects();
+        }
         _follower.LookAround();
         return hasRequest;
     }
@@ -44,13 +47,14 @@ internal sealed unsafe partial class MountedDirectory
     /// <summary>When no thread uses it any more: leaves what is followed.</summary>
     public void Dispose()
     {
+        EndScan();
         foreach (var (_, backing) in _backings.All)
         {
             if (backing.Descriptor >= 0)
                 _ = Libc.Close(backing.Descriptor);
             backing.Descriptor = -1;
             // Whoever takes over counts them again.
-            if (backing.Source is not null)
+            if (backing is { Source: not null, IsUnmounted: false })
                 Interlocked.Decrement(ref _counters.PassedOpensCount);
             _counters.WaitingCount -= backing.Waiting;
         }
@@ -62,6 +66,8 @@ internal sealed unsafe partial class MountedDirectory
     public void NoteDelivered()
     {
         CountDropped();
+        if (_scan is not null)
+            _follower!.Ring();
         if (_backings.IsEmpty)
             return;
         _delivery.Update();
@@ -93,6 +99,8 @@ internal sealed unsafe partial class MountedDirectory
         if (_passesThrough is null && _backings.IsEmpty)
             return 0;
         var backing = handle.State->Backing != 0 ? _backings.Find(handle.State->Backing) : _backings.Of(handle.Node);
+        if (backing is { IsUnmounted: true, Source: not null } && !MayPass(handle))
+            return !handle.Writable ? 0 : PassUnmounted(backing, handle);
         var isPassed = backing is not null && (backing.State->KernelId != 0 || backing.State->Session != 0);
         if ((!isPassed && !MayPass(handle)) || !TryRegister(handle, ref backing))
         {
@@ -136,6 +144,16 @@ internal sealed unsafe partial class MountedDirectory
         backingId = backing!.State->KernelId;
         flags = _keeps || handle.Writable ? PassedReply : PassedReply | OpenReplyFlags.DirectIO;
         return 0;
+    }
+
+    // Whoever writes through us and whoever writes past us would write one over the other.
+    private int PassUnmounted(Backing backing, OpenHandle handle)
+    {
+        if (!backing.IsOrphan)
+            return TryEndSession(backing) ? 0 : -Errno.ENOSPC;
+        if (_notPassed.Add("unmounted"))
+            _report($"{Encoding.UTF8.GetString(handle.Source.Path)} is still written to by a program that opened it while nothing was mounted: that is carried, but until that program closes it, others get EBUSY when they open it for writing (as do those of other such files)");
+        return -Errno.EBUSY;
     }
 
     private static void Count(Backing backing, OpenHandle handle)
@@ -211,7 +229,7 @@ internal sealed unsafe partial class MountedDirectory
         var size = Libc.LSeek(fd, 0, Libc.SEEK_END);
         if (!backing.IsCutting)
             BeginAt(backing, size);
-        (state->Source, state->Uid, state->Pid) = (0, uid, handle.Pid);
+        (state->Source, state->Uid, state->Pid, state->Time) = (0, uid, handle.Pid, 0);
         // Of what was said about bytes that are not delivered more than the bytes depends on it.
         if (state->Delivered >= state->End)
             state->Synced = 0;
@@ -306,7 +324,8 @@ internal sealed unsafe partial class MountedDirectory
         (backing.Source, backing.Descriptor) = (source, fd);
         source.Handles++;
         source.Followed.Add(backing);
-        Interlocked.Increment(ref _counters.PassedOpensCount);
+        if (!backing.IsUnmounted)
+            Interlocked.Increment(ref _counters.PassedOpensCount);
         _follower!.Heat(backing);
     }
 
@@ -344,13 +363,26 @@ internal sealed unsafe partial class MountedDirectory
         return Extend(backing);
     }
 
-    // Puts into the log what the file has grown by.
+    // Puts into the log what the file has grown by, but for what is there already.
     private Look Extend(Backing backing)
+    {
+        while (backing.Own.TryPeek(out var own))
+        {
+            var extended = backing.State->Extended;
+            if (extended < own.From && Extend(backing, own.From) is var look && backing.State->Extended < own.From)
+                return look;
+            Volatile.Write(ref backing.State->Extended, Math.Max(backing.State->Extended, own.To));
+            backing.Own.Dequeue();
+        }
+        return Extend(backing, long.MaxValue);
+    }
+
+    private Look Extend(Backing backing, long limit)
     {
         var state = backing.State;
         if (backing.IsCutting)
             return Look.Nothing;
-        var size = Libc.LSeek(backing.Descriptor, 0, Libc.SEEK_END);
+        var size = Math.Min(Libc.LSeek(backing.Descriptor, 0, Libc.SEEK_END), limit);
         if (size < 0)
             return Look.Nothing;
         if (state->RestFrom < state->RestTo && !TryAppendRest(backing))
@@ -368,6 +400,8 @@ internal sealed unsafe partial class MountedDirectory
         }
         if (size == state->Extended)
             return Look.Nothing;
+        if (backing.IsUnmounted && Underneath.Stat(backing.Descriptor, out var file) == 0)
+            state->Time = Math.Max(file.Modify.UnixNanoseconds, 1);
         // Small holes are zeros as the file has them; a large one may be larger than any disk.
         var (end, done) = (size - state->Extended > ExtentBytesMax ? state->Extended : size, 0L);
         while (state->Extended < size)
@@ -384,7 +418,10 @@ internal sealed unsafe partial class MountedDirectory
             done += to - from;
         }
         Announce(_appended);
-        _counters.PassedBytesCount += done;
+        if (backing.IsUnmounted)
+            _counters.UnmountedBytesCount += done;
+        else
+            _counters.PassedBytesCount += done;
         _counters.BytesCount += done;
         backing.Source!.Counters.BytesCount += done;
         _counters.WaitingCount += size - state->Extended - backing.Waiting;
@@ -432,7 +469,7 @@ internal sealed unsafe partial class MountedDirectory
                 state->Source = source.Id;
             Span<byte> body = stackalloc byte[ExtentRecord.HeadBytes];
             ExtentRecord.WriteHead(
-                body, state->Source, state->Session, state->Number, generation, (ulong)from, (ulong)to, Libc.Now(), state->Uid, state->Pid);
+                body, state->Source, state->Session, state->Number, generation, (ulong)from, (ulong)to, backing.IsUnmounted ? state->Time : Libc.Now(), state->Uid, state->Pid);
             if (!TryAppend(RecordKind.Extent, body, [], source, out var sequence))
                 return false;
             state->Last = sequence;
@@ -454,7 +491,11 @@ internal sealed unsafe partial class MountedDirectory
             return false;
         if (state->Session != 0)
         {
-            if (Extend(backing) is Look.Stuck or Look.Saving || !TryAppendClose(backing))
+            if (Extend(backing) is Look.Stuck or Look.Saving)
+                return false;
+            // Before anything says that it is over: a successor would take it for growth that nobody has noticed.
+            NoteAccounted(backing);
+            if (!TryAppendClose(backing))
                 return false;
             if (Underneath.Stat(backing.Descriptor, out var file) == 0 && _nodes.SlotOf(file) is var slot and not 0)
                 (_nodes[slot]->Size, _nodes[slot]->Modified) = ((long)file.Size, file.Modify.UnixNanoseconds);
@@ -467,9 +508,10 @@ internal sealed unsafe partial class MountedDirectory
             backing.Descriptor = -1;
             backing.Source!.Handles--;
             backing.Source.Followed.Remove(backing);
-            Interlocked.Decrement(ref _counters.PassedOpensCount);
+            if (!backing.IsUnmounted)
+                Interlocked.Decrement(ref _counters.PassedOpensCount);
         }
-        (backing.Source, backing.IsOrphan) = (null, false);
+        (backing.Source, backing.Found, backing.IsOrphan) = (null, null, false);
         return true;
     }
 
@@ -565,6 +607,8 @@ internal sealed unsafe partial class MountedDirectory
                 error = _cutter.Resize(backing, fd, (long)copy.Size);
             if (error == 0)
                 node->Size = (long)copy.Size;
+            if (error == 0 && backing.State->Session == 0)
+                NoteLength(fd);
             backing.EndCut();
             FinishLater(unique, copy, fd, node, error);
         });
@@ -590,6 +634,8 @@ internal sealed unsafe partial class MountedDirectory
         {
             if (error == 0)
                 error = _cutter.Allocate(backing, fd, mode, offset, length);
+            if (error == 0 && backing.State->Session == 0)
+                NoteLength(fd);
             // Who writes through us appends where the node ends.
             if (error == 0 && Underneath.Stat(fd, out var file) == 0)
                 node->Size = (long)file.Size;

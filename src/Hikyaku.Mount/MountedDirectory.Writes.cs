@@ -159,6 +159,7 @@ internal sealed unsafe partial class MountedDirectory
     /// <param name="report">For sentences to people.</param>
     public void CloseAll(bool isAborted, Action<string> report)
     {
+        EndScan();
         foreach (var handle in _handles.Open())
         {
             _handles.Leave(handle);
@@ -224,6 +225,10 @@ internal sealed unsafe partial class MountedDirectory
             if (handle.Descriptor == -Errno.EACCES && !_isRoot)
                 handle.Descriptor = OpenReadOnly(slot, mode);
             handle.Descriptor = Math.Max(handle.Descriptor, -1);
+            // After the machine died, files that were not written since are as they were left, whatever the account says.
+            if (_account is not null && handle.Writable && Underneath.Stat(handle.Descriptor, out var file) == 0
+                && (!_account.IsOfDeadMachine || file.Modify.UnixNanoseconds >= Account.BootTime()))
+                handle.Account = _account.Find(file);
             _keeper.Add(handle);
         }
     }

@@ -34,8 +34,9 @@ internal sealed unsafe partial class MountedDirectory : FileSystem, IDisposable
 
     public MountedDirectory(
         FuseDevice device, LogWriter log, MountState state, Underneath underneath, HandleTable handles,
-        Keeper keeper, Committer committer, Doorbell? doorbell, ILogStorage storage, MountOptions options)
+        Keeper keeper, Committer committer, Doorbell? doorbell, ILogStorage storage, MountOptions options, Account? account = null, Account? before = null)
     {
+        (_account, _before) = (account, before);
         (_device, _log, _state, _nodes, _underneath, _handles) = (device, log, state, underneath.Nodes, underneath, handles);
         (_keeper, _committer, _doorbell, _counters) = (keeper, committer, doorbell, options.Counters);
         _report = options.Report ?? (static _ => { });

@@ -22,6 +22,12 @@ internal sealed unsafe class OpenHandle(uint slot, HandleSlot* state, uint nodeS
     /// <summary>The file underneath, opened in the same mode; -1 = it could not be opened again after a kill.</summary>
     public int Descriptor { get; set; } = -1;
 
+    /// <summary>What is known of the file's length underneath; null = nobody asks.</summary>
+    public AccountEntry* Account { get; set; }
+
+    /// <summary>The descriptor writes behind whatever is there.</summary>
+    public bool Appends { get; set; }
+
     /// <summary>A record with this handle may be in the log.</summary>
     public bool Wrote { get; set; } = state->Source != 0;
 

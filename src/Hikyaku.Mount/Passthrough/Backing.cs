@@ -48,6 +48,15 @@ internal sealed unsafe class Backing(uint slot, BackingSlot* state, (ulong Devic
     /// <summary>Bytes it has grown by that found no room in the log.</summary>
     public long Waiting { get; set; }
 
+    /// <summary>What of its growth the keeper has put there, in the order of the file: that is in the log already.</summary>
+    public Queue<(long From, long To)> Own { get; set; } = [];
+
+    /// <summary>The path at which it was found after it grew while nothing was mounted; else null.</summary>
+    public byte[]? Found { get; set; }
+
+    /// <summary>The session is of what it grew by while nothing was mounted, or grows by through a descriptor from then.</summary>
+    public bool IsUnmounted => State->Time != 0;
+
     /// <summary>When the follower looks next, as <see cref="System.Diagnostics.Stopwatch.GetTimestamp"/>.</summary>
     public long Due { get; set; }
 

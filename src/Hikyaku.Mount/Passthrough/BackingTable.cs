@@ -31,6 +31,8 @@ internal sealed unsafe class BackingTable
 
     public Backing? Of(NodeSlot* node) => IsEmpty ? null : _byFile.GetValueOrDefault((node->Device, node->Inode));
 
+    public Backing? Of(ulong device, ulong inode) => _byFile.GetValueOrDefault((device, inode));
+
     public bool Has(in Libc.Statx file) => !IsEmpty && _byFile.ContainsKey((NodeTable.Device(file), file.Inode));
 
     /// <summary>The slots in use that no <see cref="Backing"/> stands for yet.</summary>

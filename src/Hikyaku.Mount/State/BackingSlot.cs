@@ -55,6 +55,9 @@ internal unsafe struct BackingSlot
     public uint Uid;
     public uint Pid;
 
+    /// <summary>Unix nanoseconds, for the lines of what it grew by while nothing was mounted; 0 = the session is one of a file that is passed.</summary>
+    public long Time;
+
     /// <summary>1 = programs of a mount that is no more may still write to it, and no handle of ours stands for them.</summary>
     public uint Orphan;
 

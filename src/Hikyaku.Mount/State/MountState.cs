@@ -13,7 +13,7 @@ internal sealed unsafe class MountState : IDisposable
     public const uint BackingsMax = 1 << 16;
 
     private const ulong Magic = 0x746E_754F_4D6B_6948; // "HikMOunt"
-    private const uint KnownVersion = 5;
+    private const uint KnownVersion = 6;
     private const int HeaderBytes = 4096;
     private const uint NodesStep = 1024;
     private const uint HandlesStep = 64;

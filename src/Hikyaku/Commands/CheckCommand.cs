@@ -26,7 +26,7 @@ internal static class CheckCommand
         output.WriteLine($"host     {settings.Host}");
         output.WriteLine($"state    {settings.State}");
         foreach (var mount in settings.Mounts)
-            output.WriteLine($"mount    {mount.Name} at {(mount.At is "" ? "the directory given to 'hikyaku mount DIR'" : mount.At)}, keeps {(mount.KeepAll ? "what is written" : "nothing")}, {Describe(mount.Log)}");
+            output.WriteLine($"mount    {mount.Name} at {(mount.At is "" ? "the directory given to 'hikyaku mount DIR'" : mount.At)}, keeps {(mount.KeepAll ? "what is written" : "nothing")}, {(mount.CarriesUnmounted ? "" : "ignores what is written while it is not mounted, ")}{Describe(mount.Log)}");
         if (settings.Receive is { } receive)
         {
             output.WriteLine($"receive  Forward on {receive.Listen}, {Describe(receive.Log)}");

@@ -10,7 +10,7 @@ namespace Hikyaku.Config;
 internal sealed class NativeFile
 {
     public static readonly string[] TopKeys = ["state", "host", "mounts", "receive", "routes"];
-    public static readonly string[] MountKeys = ["at", "keep", "passthrough", "commit", "quota", "when_full"];
+    public static readonly string[] MountKeys = ["at", "keep", "unmounted", "passthrough", "commit", "quota", "when_full"];
     public static readonly string[] ReceiveKeys = ["forward", "commit", "quota", "when_full"];
     public static readonly string[] ListenKeys = ["listen", .. SecurityReader.AdmissionKeys];
     public static readonly string[] CommitKeys = ["interval"];
@@ -95,7 +95,11 @@ internal sealed class NativeFile
                 else if (RealPath.IsWithin(other.At, at))
                     _problems.Add(section.Find("at")!, $"{section.Path("at")} is '{at}', in which mounts.{other.Name} ({other.At}) lies; mounts lie beside each other");
             var policy = ReadPolicy(section, QuotaBytesMin);
-            mounts.Add(new MountSettings(name, at, section.Choice("keep", true, ("all", true), ("none", false)), policy) { Passthrough = ReadPassthrough(section, policy) });
+            mounts.Add(new MountSettings(name, at, section.Choice("keep", true, ("all", true), ("none", false)), policy)
+            {
+                Passthrough = ReadPassthrough(section, policy),
+                CarriesUnmounted = section.Choice("unmounted", true, ("carry", true), ("ignore", false)),
+            });
         }
         if (mounts.Count is 0 && node is WrittenMapping)
             _problems.Add(node, "mounts is empty; expected NAME: { at: DIRECTORY }");

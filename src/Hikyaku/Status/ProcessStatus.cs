@@ -30,6 +30,7 @@ internal sealed record MountStatus
     public required long Recognised { get; init; }
     public required long Unkept { get; init; }
     public PassthroughStatus? Passthrough { get; init; }
+    public UnmountedStatus? Unmounted { get; init; }
     public required long LogBytes { get; init; }
     public required long QuotaBytes { get; init; }
     public required ulong NextSequence { get; init; }
@@ -48,6 +49,7 @@ internal sealed record MountStatus
         Recognised = counters.Recognised,
         Unkept = counters.Unkept,
         Passthrough = PassthroughStatus.Of(counters),
+        Unmounted = counters.UnmountedFiles + counters.UnmountedFaults > 0 ? new UnmountedStatus(counters.UnmountedFiles, counters.UnmountedBytes, counters.UnmountedFaults) : null,
         LogBytes = counters.LogBytes,
         QuotaBytes = counters.QuotaBytes,
         NextSequence = counters.NextSequence,
@@ -70,6 +72,10 @@ internal sealed record PassthroughStatus(
         return status == new PassthroughStatus(0, 0, 0, 0, 0, 0, 0, null) ? null : status;
     }
 }
+
+/// <summary>What files grew by while nothing was mounted. Bytes are also among the mount's.</summary>
+/// <param name="Faults">Files and directories of which that cannot be carried.</param>
+internal sealed record UnmountedStatus(long Files, long Bytes, long Faults);
 
 internal sealed record MountSourceStatus(string Path, long Writes, long Bytes, long Refused, long LostRecords, long LostBytes);
 

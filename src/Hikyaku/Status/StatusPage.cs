@@ -37,8 +37,11 @@ internal static class StatusPage
         {
             ["writes carried but not kept in the file underneath"] = mount.Unkept,
             ["times a file written straight to the disk was cut from outside of the mount"] = mount.Passthrough?.Shrunk ?? 0,
+            ["files that could not be looked at for what was written while nothing was mounted"] = mount.Unmounted?.Faults ?? 0,
             ["writes dropped because the log was full"] = mount.Sources.Sum(s => s.LostRecords),
         }, page);
+        if (mount.Unmounted is { } unmounted)
+            page.WriteLine($"  before  {unmounted.Files} files grew while nothing was mounted, {Quantity.Show(unmounted.Bytes)} of that taken up");
         if (mount.Passthrough is { } passed)
             page.WriteLine($"  passed  {passed.Open} files open, {Quantity.Show(passed.Bytes)} written straight to the disk"
                 + (passed.SavedBytes > 0 ? $", {Quantity.Show(passed.SavedBytes)} set aside before files were cut" : "")

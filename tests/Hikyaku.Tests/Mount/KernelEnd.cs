@@ -48,9 +48,10 @@ internal sealed unsafe partial class KernelEnd : IDisposable
     }
 
     /// <summary>A new mount on the same state.</summary>
-    public void Remount()
+    public void Remount(Action? between = null)
     {
         Stop();
+        between?.Invoke();
         _isFirst = true;
         Start();
     }

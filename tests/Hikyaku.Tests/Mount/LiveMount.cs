@@ -110,6 +110,13 @@ internal sealed partial class LiveMount : IDisposable
         return this;
     }
 
+    /// <summary>Waits until every file was looked at for what was written while nothing was mounted.</summary>
+    public void WaitForAccount()
+    {
+        var state = Path.Combine(_root, "mounts", "test");
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(Path.Combine(state, "account")) && !File.Exists(Path.Combine(state, "account.new")), Limit));
+    }
+
     /// <summary>Unmounts, and waits until the mount process is done.</summary>
     public void Stop()
     {

@@ -34,9 +34,11 @@ public sealed class SemanticsPageTests
         var seen = 0;
         for (var i = 0; i < lines.Count; i++)
         {
-            if (lines[i] is not ("```sh check" or "```log"))
+            if (lines[i] is not ("```sh check" or "```sh unmounted" or "```log"))
                 continue;
             var block = lines.Skip(i + 1).TakeWhile(static line => line != "```").ToList();
+            if (lines[i] == "```sh unmounted")
+                mount.Stop();
             if (lines[i] == "```log")
             {
                 // Up to here: what earlier blocks without a log block wrote is not compared.
@@ -49,6 +51,8 @@ public sealed class SemanticsPageTests
             }
             var (expected, actual) = (string.Join('\n', block), Transcript(mount, block));
             Assert.True(expected == actual, $"The page says:\n{expected}\n\nIt was:\n{actual}\n\n{mount.Reports}");
+            if (lines[i] == "```sh unmounted")
+                mount.Start().WaitForAccount();
         }
     }
 
@@ -76,6 +80,8 @@ public sealed class SemanticsPageTests
 
     private static MountOptions Configure(MountOptions options, List<string> lines)
     {
+        // As the configuration has it when it says nothing.
+        options = options with { CarriesUnmounted = true };
         if (lines.Contains("keep: none"))
             options = options with { Keep = Keep.None };
         if (lines.Contains("passthrough: \"*.log\""))
