@@ -173,14 +173,15 @@ internal sealed unsafe partial class MountedDirectory
         var account = _account!;
         var known = account.Find(file);
         var from = known is not null ? known->Length : 0;
+        var isAnew = false;
         if (known is null)
         {
             if (_before is not null)
                 known = (account = _before).Find(file);
-            from = From(descriptor, file, known);
+            from = From(descriptor, file, known, out isAnew);
         }
         // What it grew by before, and is not delivered yet; unless it was written anew since.
-        if (backing is not null && (from != 0 || known is null))
+        if (backing is not null && !isAnew)
             from = Math.Max(from, backing.State->Extended);
         if (from < size && backing is null && LinkUnmounted(descriptor, file, found, out backing) is var error and not 0)
         {
@@ -189,15 +190,16 @@ internal sealed unsafe partial class MountedDirectory
             from = size;
         }
         if (from < size)
-            return Carry(backing!, descriptor, file, from, known is null ? found : AccountEntry.PathOf(known), found, known is not null && known->IsMixed != 0 && from != 0 ? account.PiecesOf(known) : []);
+            return Carry(backing!, descriptor, file, from, known is null ? found : AccountEntry.PathOf(known), found, known is not null && known->IsMixed != 0 && !isAnew ? account.PiecesOf(known) : []);
         if (size > 0 && _account!.Take(file, found, size) is var entry and not null)
             Account.Settle(entry, size, _keeps ? descriptor : -1);
         return 0;
     }
 
     // From where on the file is to be carried.
-    private long From(int descriptor, in Libc.Statx file, AccountEntry* known)
+    private long From(int descriptor, in Libc.Statx file, AccountEntry* known, out bool isAnew)
     {
+        isAnew = false;
         var size = (long)file.Size;
         if (_scan is null || !_scan.IsSuspect(file))
             return size;
@@ -207,6 +209,7 @@ internal sealed unsafe partial class MountedDirectory
             var length = known->Next != AccountEntry.None && size < known->Length ? Math.Min(known->Next, known->Length) : known->Length;
             if (size >= length && Account.IsSame(known, descriptor))
                 return length;
+            isAnew = true;
         }
         // New, or emptied and written anew. What a rotation compressed was lines before, in a file of its own.
         if (!IsArchive(descriptor))

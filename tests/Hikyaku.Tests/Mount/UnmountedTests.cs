@@ -276,6 +276,7 @@ public sealed unsafe partial class UnmountedTests
     }
 
     [Theory]
+    [InlineData(0, 0, -1, "gap\n", "gap\none\ntwo\n", "0..4 gap\n")]
     [InlineData(4, 4, -1, "one\ngap\n", "one\ngap\ntwo\n", "4..8 gap\n")]
     [InlineData(4, 4, 8, "one\ntwgap\n", "one\ntwgap\no\n", "6..10 gap\n")]
     [InlineData(4, 4, 8, "one\ntwo\ngap\n", "one\ntwo\ngap\n", "8..12 gap\n")]
@@ -294,7 +295,7 @@ public sealed unsafe partial class UnmountedTests
             // As everything being killed may leave it; and then somebody appends.
             File.WriteAllText(PathOf(kernel, "a.log"), left);
             using (var state = MountState.TryOpen(kernel.StatePath)!)
-                state.Header->Kept = kept == 4 ? SequenceOf(kernel, "two\n") : state.Header->Kept;
+                state.Header->Kept = SequenceOf(kernel, kept == 0 ? "one\n" : "two\n");
             using var account = Account.OpenLast(Path.GetDirectoryName(kernel.StatePath)!, static _ => { })!;
             using var there = File.OpenHandle(PathOf(kernel, "a.log"));
             Assert.Equal(0, Underneath.Stat((int)there.DangerousGetHandle(), out var file));
