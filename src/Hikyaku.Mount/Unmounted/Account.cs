@@ -48,6 +48,7 @@ internal sealed unsafe class Account : IDisposable
         public Guid Boot;
         public long End;
         public long Allocated;
+        public long IsFull;
     }
 
     private Head* Header => (Head*)_start;
@@ -56,7 +57,7 @@ internal sealed unsafe class Account : IDisposable
     public bool IsComplete => Header->IsComplete != 0;
 
     /// <summary>There may be files that stood there before the mount and are not in here.</summary>
-    public bool IsPartial => Header->IsPartial != 0;
+    public bool IsPartial => Header->IsPartial != 0 || Header->IsFull != 0;
 
     /// <summary>Whether lengths may be newer or older than the files', because the machine died.</summary>
     public bool IsOfDeadMachine => Header->IsClean == 0 && Header->Boot != Boot();
@@ -83,6 +84,7 @@ internal sealed unsafe class Account : IDisposable
             var path = Path.Combine(directory, MergedName);
             using (var merged = Create(path))
             {
+                merged.Header->IsFull = last.Header->IsFull;
                 (merged.Header->IsPartial, merged.Header->IsComplete) = (before is null || before.IsPartial || last.IsPartial ? 1u : 0, 1);
                 (merged.Header->Boot, merged.Header->IsClean) = (last.Header->Boot, last.Header->IsClean);
                 if ((before is not null && !merged.TryCopy(before)) || !merged.TryCopy(last))
@@ -143,10 +145,12 @@ internal sealed unsafe class Account : IDisposable
         {
             if (Find(file) is var known and not null)
                 return known;
-            return Add(new AccountEntry
+            var value = new AccountEntry
             {
                 Device = NodeTable.Device(file), Inode = file.Inode, Birth = file.Birth.UnixNanoseconds, Length = length, Next = AccountEntry.None,
-            }, path);
+            };
+            // The file that had this inode number is gone.
+            return _files.TryGetValue((value.Device, value.Inode), out var at) && TryReplace((AccountEntry*)at, value, path) ? (AccountEntry*)at : Add(value, path);
         }
     }
 
@@ -288,7 +292,7 @@ internal sealed unsafe class Account : IDisposable
                 (Header->End, Header->IsPartial) = (at, 1);
                 return;
             }
-            if (entry->IsPiece == 0)
+            if (entry->IsPiece == 0 && entry->Birth != -1)
                 _files[(entry->Device, entry->Inode)] = (nint)entry;
             at += entry->Size;
         }
@@ -304,13 +308,26 @@ internal sealed unsafe class Account : IDisposable
         return true;
     }
 
+    // Under the gate. A kill in its midst leaves an entry of no file.
+    private static bool TryReplace(AccountEntry* entry, in AccountEntry value, ReadOnlySpan<byte> path)
+    {
+        if (entry->Size - sizeof(AccountEntry) < path.Length)
+            return false;
+        Volatile.Write(ref entry->Birth, -1);
+        (entry->Length, entry->Next, entry->Sequence) = (value.Length, value.Next, 0);
+        (entry->MarkBytes, entry->IsMixed, entry->PathLength) = (0, 0, (ushort)path.Length);
+        path.CopyTo(new Span<byte>((byte*)entry + sizeof(AccountEntry), path.Length));
+        Volatile.Write(ref entry->Birth, value.Birth);
+        return true;
+    }
+
     // Under the gate. An entry counts once the end is behind it.
     private AccountEntry* Add(in AccountEntry value, ReadOnlySpan<byte> path)
     {
         var size = (sizeof(AccountEntry) + path.Length + 7) & ~7;
         if (!TryAllocate(size))
         {
-            Header->IsPartial = 1;
+            Header->IsFull = 1;
             return null;
         }
         var entry = (AccountEntry*)(_start + Header->End);
