@@ -213,17 +213,18 @@ internal sealed class Simulation : IDisposable
     {
         var machines = new[] { Receiver("c1"), Receiver("c2"), Receiver("c3") };
         foreach (var agent in agents)
-            SendChanging(agent, "c1\nc2", "c1\nc2\nc3", new ForwardOutputSettings([]) { Deliver = DeliverMode.Hash, Hash = (HashKey)Dice.Next(3) });
+            SendChanging(agent, new ForwardOutputSettings([]) { Deliver = DeliverMode.Hash, Hash = (HashKey)Dice.Next(3) }, "c1\nc2", "c1\nc2\nc3");
         _deliveries.Add(new Delivery("divided", [.. machines.Select(static m => (m, "/out"))], static _ => true, isOrdered: true));
     }
 
     // One that comes later gets at least what is written from then on, so only those that were there from the start are in the books.
+    // One that leaves and comes back goes on where it was.
     private void Broadcast(Machine[] agents)
     {
         var machines = new[] { Receiver("c1"), Receiver("c2") };
         Receiver("c3");
         foreach (var agent in agents)
-            SendChanging(agent, "c1\nc2", "c1\nc2\nc3", new ForwardOutputSettings([]) { Deliver = DeliverMode.Broadcast });
+            SendChanging(agent, new ForwardOutputSettings([]) { Deliver = DeliverMode.Broadcast }, Dice.Next(2) == 0 ? ["c1\nc2", "c1\nc2\nc3"] : ["c1\nc2", "c1", "c2\nc3\nc1"]);
         foreach (var machine in machines)
             _deliveries.Add(new Delivery("broadcast: " + machine.Name, [(machine, "/out")], static _ => true, isOrdered: true));
     }
@@ -255,8 +256,16 @@ internal sealed class Simulation : IDisposable
         };
         if (settings.Copies == 1 && Dice.Next(2) == 0)
             settings = settings with { Deliver = DeliverMode.Hash };
+        // One that left the list is given up too.
+        var isChanging = Dice.Next(2) == 0;
         foreach (var agent in agents)
-            SendTo(agent, settings);
+        {
+            if (isChanging)
+                SendChanging(agent, settings with { Servers = [], FailoverAfter = null }, "c1\nc2\nc3", "c2\nc3");
+            else
+                SendTo(agent, settings);
+        }
+
         _deliveries.Add(new Delivery("given up", [.. machines.Select(static m => (m, "/out"))], static _ => true, isOrdered: false) { Copies = settings.Copies, MayBeMore = true });
     }
 
@@ -319,11 +328,19 @@ internal sealed class Simulation : IDisposable
     });
 
     // The list is in a file, which is replaced while the agent runs.
-    private void SendChanging(Machine agent, string before, string after, ForwardOutputSettings settings)
+    private void SendChanging(Machine agent, ForwardOutputSettings settings, params string[] lists)
     {
         SendTo(agent, settings with { File = new ServersFile(ListPath, ParseList) });
-        WriteList(agent, before);
-        _scheduler.After(TimeSpan.FromSeconds(Dice.Next(1, 40)), null, () => WriteList(agent, after));
+        Change(0);
+
+        void Change(int index)
+        {
+            // Who was never known to be there has no position to come back to.
+            if (index == 0 || agent.Disk.Names.Keys.Any(static p => p.EndsWith("@c2.cursor", StringComparison.Ordinal)) || settings.Deliver != DeliverMode.Broadcast)
+                WriteList(agent, lists[index++]);
+            if (index < lists.Length)
+                _scheduler.After(TimeSpan.FromSeconds(Dice.Next(1, 30)), null, () => Change(index));
+        }
     }
 
     private static void WriteList(Machine agent, string text)
