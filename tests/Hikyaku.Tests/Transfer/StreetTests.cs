@@ -247,6 +247,39 @@ public sealed class StreetTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Where_and_when_a_line_was_written_is_kept_over_several_stages()
+    {
+        using var log = Mount();
+        var port = FreePort.Next();
+        var arrived = new ConcurrentQueue<string>();
+        var server = new ForwardServer((message, _, _) =>
+        {
+            var entries = new EntryReader(message.Entries.Span, message.Common.Span, new EntryScratch());
+            while (entries.TryRead(out var entry))
+                arrived.Enqueue(string.Create(CultureInfo.InvariantCulture,
+                    $"{Encoding.UTF8.GetString(entry.Fields.Host)} {Encoding.UTF8.GetString(entry.Fields.Path)} {entry.Fields.Pid} {entry.Fields.Uid} {entry.Time} {Encoding.UTF8.GetString(entry.Message)}"));
+            return ValueTask.FromResult(true);
+        }, _reports.Enqueue);
+        await using var collector = new Listening(server, port, _reports.Enqueue);
+        await using var relay = new RunningTransfer(new TransferSettings
+        {
+            Host = "relay",
+            StateDirectory = Path.Combine(_root, "relay"),
+            Receive = new ReceiveSettings($"127.0.0.1:{_port}"),
+            Routes = [new RouteSettings("on") { Forward = new ForwardOutputSettings([$"127.0.0.1:{port}"]) }],
+            Report = _reports.Enqueue,
+        });
+        await using var agent = Agent();
+        // The first goes in full form, the second may go in compact form.
+        for (var i = 1; i <= 2; i++)
+        {
+            var time = log.Write("sub/a.log", 1, $"line {i}\n", pid: 42);
+            await Until(() => arrived.Count == i);
+            Assert.Equal(string.Create(CultureInfo.InvariantCulture, $"agent sub/a.log 42 1000 {time} line {i}"), arrived.Last());
+        }
+    }
+
+    [Fact]
     public async Task A_chunk_that_cannot_be_packed_is_a_fault_of_its_pump_alone()
     {
         using var log = Mount();

@@ -38,9 +38,10 @@ internal sealed partial class WrittenLog : IDisposable
     public FileLogStorage Storage { get; }
     public LogWriter Log => _log;
 
-    public void Write(string path, ulong handle, string text, uint pid = 7) => Write(path, handle, Encoding.UTF8.GetBytes(text), pid);
+    /// <summary>Returns the time of the write.</summary>
+    public long Write(string path, ulong handle, string text, uint pid = 7) => Write(path, handle, Encoding.UTF8.GetBytes(text), pid);
 
-    public void Write(string path, ulong handle, byte[] data, uint pid = 7)
+    public long Write(string path, ulong handle, byte[] data, uint pid = 7)
     {
         var source = State(path);
         var length = WriteRecord.WriteHead(_head, source, handle, 0, _time++, _log.NextSequence, 1000, pid);
@@ -48,6 +49,7 @@ internal sealed partial class WrittenLog : IDisposable
         Assert.True(_log.TryAppend(RecordKind.Write, _head.AsSpan(0, length), data, out _));
         _appending = null;
         Ring();
+        return _time - 1;
     }
 
     /// <summary>Notes bytes of a backing file.</summary>
