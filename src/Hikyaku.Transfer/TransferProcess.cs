@@ -18,7 +18,7 @@ public sealed class TransferProcess
     /// <summary>The name under which routes know the log of what other hosts sent.</summary>
     public const string ReceiveLog = "receive";
 
-    private const string Forward = "forward", FileTree = "file";
+    private const string Forward = "forward", FileTree = "file", Pipe = "pipe";
     private static readonly TimeSpan LogWaitTime = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan RestartTime = TimeSpan.FromSeconds(1);
 
@@ -113,6 +113,8 @@ public sealed class TransferProcess
             yield return forward.Deliver == DeliverMode.Broadcast ? Broadcast.GateName(PumpName(route, Forward)) : PumpName(route, Forward);
         if (route.File is not null)
             yield return PumpName(route, FileTree);
+        if (route.Pipe is not null)
+            yield return PumpName(route, Pipe);
     }
 
     private static string PumpName(RouteSettings route, string output) => $"{route.Name}-{output}";
@@ -199,6 +201,9 @@ public sealed class TransferProcess
             tasks.Add(KeepPumpAsync(settings, route, tail, journal => new FileOutput(
                 file, pump, gate, _settings.Disk, isDurable, journal.IsOfEarlierBoot, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel));
         }
+
+        if (route.Pipe is { } pipe)
+            tasks.Add(KeepPumpAsync(Settings(Pipe, syncJournal: false), route, tail, _ => new PipeOutput(pipe, "route " + route.Name, TimeZoneInfo.Local, _settings.Report), cancel));
 
         PumpSettings Settings(string output, bool syncJournal) => new(PumpName(route, output), route.Name, log, output, CursorDirectory(log),
             SyncJournal: syncJournal) { Expire = route.Rules.Expire, Batch = route.Rules.Batch };

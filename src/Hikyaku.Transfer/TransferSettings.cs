@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using Hikyaku.Forward;
 using Hikyaku.Log;
 using Hikyaku.Transfer.Delivery;
+using Hikyaku.Transfer.Plugins;
 using Hikyaku.Transfer.Rules;
 using Hikyaku.Transfer.Servers;
 
@@ -73,6 +74,7 @@ public sealed record RouteSettings(string Name)
     public RuleSettings Rules { get; init; } = new();
     public ForwardOutputSettings? Forward { get; init; }
     public FileOutputSettings? File { get; init; }
+    public PipeOutputSettings? Pipe { get; init; }
 }
 
 /// <summary>The servers named here, and those of <see cref="File"/> and <see cref="Srv"/>, which may change at any time.</summary>
@@ -110,4 +112,21 @@ public sealed record FileOutputSettings(string Path)
 {
     public string Format { get; init; } = "%L";
     public string Time { get; init; } = "%F %T";
+}
+
+/// <summary>Lines go into the standard input of a process. <see cref="Output"/>: the file its standard output goes to; it may hold {host}, {path} and {file}: then there is a process for each distinct result.</summary>
+public sealed record PipeOutputSettings(PluginCommand Command)
+{
+    public Framing Framing { get; init; }
+    public string Format { get; init; } = "%L";
+    public string Time { get; init; } = "%F %T";
+
+    /// <summary>Null: what it puts out is reported line by line.</summary>
+    public string? Output { get; init; }
+
+    /// <summary>How long it may go on after its input has ended.</summary>
+    internal TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How many may run at once.</summary>
+    internal int ProcessesMax { get; init; } = 64;
 }

@@ -6,5 +6,6 @@ return args switch
 {
     [MountChild.Verb, .. var rest] => MountChild.Run(rest),
     [TransferChild.Verb, .. var rest] => TransferChild.Run(rest),
+    [PluginChild.Verb, .. var rest] => PluginChild.Run(rest),
     _ => CommandLine.Run(args),
 };

@@ -47,6 +47,8 @@ internal static class CheckCommand
             }
             if (route.File is { } file)
                 output.WriteLine($"           to file {file.Path}, format {file.Format}, time {file.Time}");
+            if (route.Pipe is { } pipe)
+                output.WriteLine($"           to the process {pipe.Describe()}");
         }
         foreach (var notice in settings.Notices)
             output.WriteLine($"notice   {notice}");

@@ -15,9 +15,9 @@ internal sealed class NativeFile
     public static readonly string[] ListenKeys = ["listen", .. SecurityReader.AdmissionKeys];
     public static readonly string[] CommitKeys = ["interval"];
     public static readonly string[] RouteKeys = ["name", "from", "match", .. RuleReader.Keys, "to"];
-    public static readonly string[] OutputKeys = ["forward", "file"];
-    public static readonly string[] FileKeys = ["path", "format", "time"];
+    public static readonly string[] OutputKeys = ["forward", "file", "pipe"];
 
+    private const string Outputs = "forward, file or pipe, or several of them";
     private const long QuotaBytesMin = 4L << 20;
 
     // The largest chunk of another node, 12 MiB, must fit.
@@ -30,11 +30,13 @@ internal sealed class NativeFile
     private readonly List<(string Path, string Name, WrittenNode At)> _outputs = [];
 
     private readonly SecurityReader _security;
+    private readonly OutputReader _onThisMachine;
 
     private NativeFile(string file, bool checksFiles, Problems problems)
     {
         (_folder, _problems) = (Path.GetDirectoryName(file)!, problems);
         _security = new SecurityReader(file, checksFiles, problems, _notices);
+        _onThisMachine = new OutputReader(problems, FullPath, (path, name, at) => _outputs.Add((path, name, at)));
     }
 
     /// <summary>Reads a native file; what is wrong goes to <paramref name="problems"/>, and the result is then not to be used.</summary>
@@ -191,39 +193,20 @@ internal sealed class NativeFile
         var rules = RuleReader.Read(section, ReadPatterns(section, "except"), _problems);
         ForwardSettings? forward = null;
         FileSettings? file = null;
-        if (section.Require("to", "forward, or file, or both") is { } written)
+        PipeSettings? pipe = null;
+        if (section.Require("to", Outputs) is { } written)
         {
             var to = new Section(written, section.Path("to"), _problems, OutputKeys);
             forward = to.Find("forward") is { } f ? new ForwardReader(_folder, _security, _problems, _notices).Read(new Section(f, to.Path("forward"), _problems, ForwardReader.Keys)) : null;
-            file = to.Find("file") is { } o ? ReadFile(new Section(o, to.Path("file"), _problems, FileKeys)) : null;
-            if (forward is null && file is null && written is WrittenMapping { Entries: [] })
-                _problems.Add(written, $"{to.Name} is empty; expected forward, or file, or both");
+            file = to.Find("file") is { } o ? _onThisMachine.ReadFile(new Section(o, to.Path("file"), _problems, OutputReader.FileKeys)) : null;
+            pipe = to.Find("pipe") is { } p ? _onThisMachine.ReadPipe(new Section(p, to.Path("pipe"), _problems, OutputReader.PipeKeys)) : null;
+            if (written is WrittenMapping { Entries: [] })
+                _problems.Add(written, $"{to.Name} is empty; expected {Outputs}");
         }
         var names = from?.Select(t => t.Text).Distinct(StringComparer.Ordinal).ToList() ?? intakes;
         var name = section.Value("name", from is null ? "all" : string.Join('-', names), "a name of letters, digits, '-', '_' and '.', at most 64",
             static (string t, out string v) => IsName(v = t));
-        return new RouteSettings(name, names, match, forward, file) { Rules = rules };
-    }
-
-    private FileSettings ReadFile(Section section)
-    {
-        var path = "";
-        if (section.Require("path", "the file to append to, or a pattern such as /logs/{host}/{path}") is { } node)
-        {
-            path = FullPath(section, "path", node);
-            _outputs.Add((path, section.Path("path"), node));
-            if (OutputFormat.FirstUnknownPlaceholder(path) is { } placeholder)
-                section.Expect(node, "path", $"only {{host}}, {{path}} and {{file}} in braces, not {placeholder}");
-            else if (path.EndsWith('/'))
-                section.Expect(node, "path", "a file, not a directory: add {path} or a file name");
-        }
-        var format = section.Text("format", FileSettings.DefaultFormat, "a format such as \"%T %H %L\"");
-        if (OutputFormat.CheckFormat(format) is { } wrongFormat)
-            section.Expect(section.Find("format")!, "format", wrongFormat);
-        var time = section.Text("time", FileSettings.DefaultTime, "a time layout such as \"%F %T\"");
-        if (OutputFormat.CheckTime(time) is { } wrongTime)
-            section.Expect(section.Find("time")!, "time", wrongTime);
-        return new FileSettings(path, format, time);
+        return new RouteSettings(name, names, match, forward, file) { Rules = rules, Pipe = pipe };
     }
 
     // Relative paths are meant from the configuration file's own directory, so that they mean the same wherever the program is started.
@@ -232,7 +215,7 @@ internal sealed class NativeFile
         if (node is WrittenText text && RealPath.IsPath(text.Text))
         {
             var full = Path.GetFullPath(text.Text, _folder);
-            return full.Length > 1 && key is not "path" ? full.TrimEnd('/') : full;
+            return full.Length > 1 && key is not ("path" or "output") ? full.TrimEnd('/') : full;
         }
         section.Expect(node, key, "a path");
         return "";

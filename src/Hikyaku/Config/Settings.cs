@@ -1,4 +1,6 @@
 using Hikyaku.Log;
+using Hikyaku.Transfer;
+using Hikyaku.Transfer.Plugins;
 using Hikyaku.Transfer.Rules;
 
 namespace Hikyaku.Config;
@@ -67,6 +69,7 @@ internal sealed record ReceiveSettings(HostPort Listen, LogPolicy Log)
 /// <param name="Match">Globs on the path as opened; empty matches everything.</param>
 internal sealed record RouteSettings(string Name, IReadOnlyList<string> From, IReadOnlyList<string> Match, ForwardSettings? Forward, FileSettings? File)
 {
+    public PipeSettings? Pipe { get; init; }
     public RuleSettings Rules { get; init; } = new();
 }
 
@@ -75,6 +78,17 @@ internal sealed record FileSettings(string Path, string Format, string Time)
 {
     public const string DefaultFormat = "%L";
     public const string DefaultTime = "%F %T";
+}
+
+/// <param name="Command">As words, and variables in front of them.</param>
+/// <param name="Output">Absolute; the file that its standard output goes to, null: the journal. With {host}, {path} or {file} a process for each.</param>
+internal sealed record PipeSettings(PluginCommand Command, Framing Framing, string Format, string Time, string? Output)
+{
+    /// <summary>As the transfer takes it.</summary>
+    public PipeOutputSettings Translate(IReadOnlyList<string> launcher) => new(Command with { Launcher = launcher }) { Framing = Framing, Format = Format, Time = Time, Output = Output };
+
+    /// <summary>In words.</summary>
+    public string Describe() => $"{Command.Name}{(Framing is Framing.Length ? ", the length before each line" : "")}, format {Format}, time {Time}, what it puts out to {Output ?? "the journal"}";
 }
 
 /// <summary>A host name or address with a port.</summary>

@@ -26,6 +26,10 @@ internal static unsafe partial class Libc
     public const int SIGHUP = 1;
     public const int SIGINT = 2;
     public const int SIGTERM = 15;
+    public const int SIGKILL = 9;
+    public const int SIGPIPE = 13;
+    public const nint SIG_DFL = 0;
+    public const int PR_SET_PDEATHSIG = 1;
     public const nint SIG_IGN = 1;
 
     // The one open(2) flag whose number differs between the two machines we run on.
@@ -78,6 +82,15 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "setsid", SetLastError = true)]
     public static partial int SetSid();
+
+    [LibraryImport("libc", EntryPoint = "prctl", SetLastError = true)]
+    public static partial int PrCtl(int option, nuint argument, nuint second, nuint third, nuint fourth);
+
+    [LibraryImport("libc", EntryPoint = "getppid")]
+    public static partial int GetPPid();
+
+    [LibraryImport("libc", EntryPoint = "execvp", SetLastError = true)]
+    public static partial int ExecVp(byte* file, byte** arguments);
 
     [LibraryImport("libc", EntryPoint = "signal", SetLastError = true)]
     public static partial nint Signal(int signal, nint action);

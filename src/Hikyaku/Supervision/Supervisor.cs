@@ -13,6 +13,9 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
     private static readonly TimeSpan OpenFilesPatience = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(10);
 
+    // A plugin may take so long to end.
+    private static readonly TimeSpan TransferStopPatience = TimeSpan.FromSeconds(20);
+
     private readonly List<(HeldMount Mount, SupervisedChild Child, Task<ChildEnd> Run)> _mounts = [];
 
     /// <summary>Runs until a signal, until every mount is gone, or until something cannot go on; returns the exit code.</summary>
@@ -47,8 +50,8 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
                 mount.Unmount();
             if (transfer is not null && transferRun is not null)
             {
-                if (!await transfer.StopAsync(StopPatience))
-                    Journal.Warn("transfer", $"did not stop within {StopPatience.TotalSeconds:0} s and was killed; what it had not finished is done again at the next start");
+                if (!await transfer.StopAsync(TransferStopPatience))
+                    Journal.Warn("transfer", $"did not stop within {TransferStopPatience.TotalSeconds:0} s and was killed; what it had not finished is done again at the next start");
                 await transferRun;
                 transfer.Dispose();
             }
@@ -103,7 +106,7 @@ internal sealed class Supervisor(Settings settings, string? mountPoint, StopSign
             return;
         if (!changed.Mounts.SequenceEqual(settings.Mounts))
             Journal.Warn("run", "what the configuration says of mounts has changed; that comes into force when 'hikyaku run' is started anew. Routes are changed now");
-        await transfer.ReplaceAsync(StopPatience);
+        await transfer.ReplaceAsync(TransferStopPatience);
     }
 
     private static async Task EndMountAsync(HeldMount mount, SupervisedChild child, Task<ChildEnd> run)

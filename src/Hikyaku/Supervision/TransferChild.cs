@@ -29,6 +29,8 @@ internal static class TransferChild
     public static int Run(string[] words)
     {
         using var stop = ChildLife.Begin();
+        // Our own plugins must not hold what we have inherited.
+        ChildProcess.KeepFromChildren();
         var arguments = new ChildArguments(words);
         try
         {
@@ -111,6 +113,7 @@ internal static class TransferChild
         Rules = route.Rules,
         Forward = route.Forward?.Translate(),
         File = route.File is { } file ? new FileOutputSettings(file.Path) { Format = file.Format, Time = file.Time } : null,
+        Pipe = route.Pipe?.Translate(PluginChild.Launcher),
     };
 }
 

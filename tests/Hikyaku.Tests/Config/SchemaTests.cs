@@ -30,7 +30,8 @@ public sealed class SchemaTests
         AssertKeys(ForwardReader.Keys, forward);
         AssertKeys(ForwardReader.ServerKeys, definitions.GetProperty("server"));
         AssertKeys(SecurityReader.SenderTlsKeys, forward.GetProperty("properties").GetProperty("tls"));
-        AssertKeys(NativeFile.FileKeys, to.GetProperty("properties").GetProperty("file"));
+        AssertKeys(OutputReader.FileKeys, to.GetProperty("properties").GetProperty("file"));
+        AssertKeys(OutputReader.PipeKeys, to.GetProperty("properties").GetProperty("pipe"));
     }
 
     private static void AssertKeys(string[] known, JsonElement described)

@@ -1,0 +1,87 @@
+using Hikyaku.Transfer.Plugins;
+
+namespace Hikyaku.Config;
+
+/// <summary>Reads the outputs of this machine: files, and processes.</summary>
+/// <param name="fullPath">Reads a path under a key.</param>
+/// <param name="written">Where the paths that are written to are noted.</param>
+internal sealed class OutputReader(Problems problems, Func<Section, string, WrittenNode, string> fullPath, Action<string, string, WrittenNode> written)
+{
+    public static readonly string[] FileKeys = ["path", "format", "time"];
+    public static readonly string[] PipeKeys = ["command", "framing", "format", "time", "output"];
+
+    private const string Command = "a program and its arguments, as one text or a list";
+
+    public FileSettings ReadFile(Section section)
+    {
+        var path = "";
+        if (section.Require("path", "the file to append to, or a pattern such as /logs/{host}/{path}") is { } node)
+            path = ReadPath(section, "path", node);
+        return new FileSettings(path, ReadFormat(section, FileSettings.DefaultFormat), ReadTime(section));
+    }
+
+    public PipeSettings ReadPipe(Section section)
+    {
+        var command = ReadCommand(section);
+        var framing = ReadFraming(section);
+        string? output = null;
+        if (section.Find("output") is { } node)
+        {
+            output = ReadPath(section, "output", node).Replace("%%", "\0", StringComparison.Ordinal);
+            if (output.Contains('%', StringComparison.Ordinal))
+                section.Expect(node, "output", "no directives of time (%% is a percent sign)");
+            output = output.Replace('\0', '%');
+        }
+        // What has its length before it needs no line end.
+        return new PipeSettings(command, framing, ReadFormat(section, framing is Framing.Length ? "%l" : FileSettings.DefaultFormat), ReadTime(section), output);
+    }
+
+    private static Framing ReadFraming(Section section) => section.Choice("framing", Framing.Line, ("line", Framing.Line), ("length", Framing.Length));
+
+    private PluginCommand ReadCommand(Section section)
+    {
+        var node = section.Require("command", Command);
+        IReadOnlyList<string>? words = null;
+        if (node is WrittenText text)
+        {
+            words = PluginCommand.Split(text.Text);
+            if (words is null)
+                problems.Add(text, $"{section.Path("command")} is {text.Shown}; expected {Command}: a quote or a backslash in it has no end");
+        }
+        else if (node is not null)
+            words = section.Texts("command", Command)?.Select(t => t.Text).ToList();
+        if (words is null)
+            return new PluginCommand([], []);
+        if (PluginCommand.Of(words) is { } command && words.All(w => !w.Contains('\0', StringComparison.Ordinal)))
+            return command;
+        section.Expect(node!, "command", Command);
+        return new PluginCommand([], []);
+    }
+
+    private string ReadPath(Section section, string key, WrittenNode node)
+    {
+        var path = fullPath(section, key, node);
+        written(path, section.Path(key), node);
+        if (OutputFormat.FirstUnknownPlaceholder(path) is { } placeholder)
+            section.Expect(node, key, $"only {{host}}, {{path}} and {{file}} in braces, not {placeholder}");
+        else if (path.EndsWith('/'))
+            section.Expect(node, key, "a file, not a directory: add {path} or a file name");
+        return path;
+    }
+
+    private static string ReadFormat(Section section, string otherwise)
+    {
+        var format = section.Text("format", otherwise, "a format such as \"%T %H %L\"");
+        if (OutputFormat.CheckFormat(format) is { } wrong)
+            section.Expect(section.Find("format")!, "format", wrong);
+        return format;
+    }
+
+    private static string ReadTime(Section section)
+    {
+        var time = section.Text("time", FileSettings.DefaultTime, "a time layout such as \"%F %T\"");
+        if (OutputFormat.CheckTime(time) is { } wrong)
+            section.Expect(section.Find("time")!, "time", wrong);
+        return time;
+    }
+}
