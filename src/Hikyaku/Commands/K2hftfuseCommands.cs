@@ -61,8 +61,8 @@ internal static class K2hftfuseCommands
             var given = Given(parsed.GetValue(file), parsed.GetValue(json), "CHMCONFFILE", "CHMJSONCONF", Carry);
             if (!File.Exists(given))
                 throw new CommandException(ExitCode.Usage, $"{given}: there is no such file");
-            Journal.Info(Carry, "not needed any more: k2hftfuse and k2hftfusesvr carry lines themselves. Waiting to be stopped, so that whatever starts and watches this program finds it");
             using var signals = new StopSignals();
+            Journal.Info(Carry, "not needed any more: k2hftfuse and k2hftfusesvr carry lines themselves. Waiting to be stopped, so that whatever starts and watches this program finds it");
             do
                 signals.ComeAsync().GetAwaiter().GetResult();
             while (signals.Take() is not StopSignal.Stop);

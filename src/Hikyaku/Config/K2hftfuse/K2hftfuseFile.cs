@@ -105,7 +105,7 @@ internal sealed class K2hftfuseFile
                 section.Expect(folder, "FILE_BASEDIR", "an absolute path");
         }
         WrittenNode? forward = null;
-        if (relays && section.Require("TRANSCONF", "the file with the sections GLOBAL and SVRNODE of the next hosts") is WrittenText other)
+        if (relays && (section.Find("TRANSCONF") ?? FromEnvironment(collects) ?? section.Require("TRANSCONF", "the file with the sections GLOBAL and SVRNODE of the next hosts")) is WrittenText other)
             forward = Other(other, section.Path("TRANSCONF"))?.Sender(broadcast: false);
         var format = Format(section);
         var time = section.Find("FILE_TIMEFORM");
@@ -140,6 +140,9 @@ internal sealed class K2hftfuseFile
         }
         return text.ToString();
     }
+
+    private static WrittenText? FromEnvironment(WrittenNode at) =>
+        Environment.GetEnvironmentVariable("CHMCONFFILE") is { Length: > 0 } file ? NativeNode.Text(at, Path.GetFullPath(file)) : null;
 
     private void RefusePlugin(Section section)
     {
