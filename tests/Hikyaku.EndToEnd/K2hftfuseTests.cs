@@ -154,6 +154,69 @@ public sealed class K2hftfuseTests
         Assert.Contains("none.ini: there is no such file", missing.Errors, StringComparison.Ordinal);
     }
 
+    [MountFact]
+    public void A_changed_rule_counts_after_SIGHUP_and_a_wrong_one_changes_nothing()
+    {
+        using var system = new Installation();
+        var scene = system.Scene;
+        var port = Scene.FreePort();
+        var all = scene.MakeFolder("all");
+        system.Collect($"{Servers(port)}[K2HFTFUSESVR]\nTYPE = file\nFILE_BASEDIR = {all}\n");
+        string Sender(string rules) => $"{Servers(port)}[K2HFTFUSE]\n[K2HFTFUSE_RULE]\nTARGET = a.log\nTRUNS = on\n{rules}\n";
+        var agent = system.Mount(Sender("DEFAULTALL = ALLOW\nDENY = two"));
+        void Write(string lines, string expected)
+        {
+            scene.ShellOk($"printf '{lines}' >> {system.MountPoint}/a.log");
+            Eventually.Is(() => File.Exists(all + "/a.log") && File.ReadAllText(all + "/a.log") == expected, expected, scene.Report);
+        }
+
+        Write("one\\ntwo\\nthree\\n", "one\nthree\n");
+        scene.Write("sender.ini", Sender("DEFAULTALL = ALLOW\nDENY = three"));
+        agent.Signal(Libc.SIGHUP);
+        agent.WaitUntilSaid("read again");
+        Write("two\\nthree\\n", "one\nthree\ntwo\n");
+        scene.Write("sender.ini", Sender("DEFAULTALL = MAYBE"));
+        agent.Signal(Libc.SIGHUP);
+        agent.WaitUntilSaid("going on with the configuration from before");
+        Write("four\\nthree\\n", "one\nthree\ntwo\nfour\n");
+    }
+
+    [MountFact]
+    public void An_idle_installation_takes_no_processor_time_and_a_stop_leaves_no_dead_mount()
+    {
+        using var system = new Installation();
+        var scene = system.Scene;
+        var port = Scene.FreePort();
+        var collector = system.Collect($"{Servers(port)}[K2HFTFUSESVR]\nTYPE = file\nFILE_BASEDIR = {scene.MakeFolder("all")}\n");
+        var agent = system.Mount($"{Servers(port)}[K2HFTFUSE]\n[K2HFTFUSE_RULE]\nTARGET = a.log\nTRUNS = on\nDEFAULTALL = ALLOW\n");
+        scene.ShellOk($"echo one > {system.MountPoint}/a.log");
+        Eventually.Is(() => File.Exists(scene["all/a.log"]), "the line", scene.Report);
+
+        // A tenth of one processor is a hundred times what it needs; one that spins takes all of it.
+        int[] pids = [collector.Pid, agent.Pid, agent.Child(Street.MountChild), agent.Child(Street.TransferChild)];
+        var ticks = 100.0;
+        Eventually.Is(() =>
+        {
+            var before = pids.Sum(ProcessorTicks);
+            Thread.Sleep(TimeSpan.FromSeconds(1));
+            return pids.Sum(ProcessorTicks) - before < ticks / 10;
+        }, "a second in which nothing happens", scene.Report);
+
+        using (var open = new FileStream(system.MountPoint + "/a.log", FileMode.Append))
+        {
+            Assert.Equal(0, agent.Stop());
+            Assert.False(Mounts.IsMounted(system.MountPoint));
+        }
+        Assert.Equal([], Directory.EnumerateFiles(system.MountPoint).Where(f => !f.EndsWith("/a.log", StringComparison.Ordinal)));
+    }
+
+    private static long ProcessorTicks(int pid)
+    {
+        var fields = File.ReadAllText($"/proc/{pid}/stat");
+        var behindName = fields[(fields.LastIndexOf(')') + 2)..].Split(' ');
+        return long.Parse(behindName[11], System.Globalization.CultureInfo.InvariantCulture) + long.Parse(behindName[12], System.Globalization.CultureInfo.InvariantCulture);
+    }
+
     private static string Servers(int port) => $"""
         [GLOBAL]
         MODE = SERVER

@@ -6,6 +6,7 @@ internal static partial class Libc
 {
     public const int SIGINT = 2;
     public const int SIGKILL = 9;
+    public const int SIGHUP = 1;
     public const int SIGTERM = 15;
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]

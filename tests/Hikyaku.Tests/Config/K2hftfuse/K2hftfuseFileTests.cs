@@ -1,4 +1,5 @@
 using Hikyaku.Config;
+using Hikyaku.Config.K2hftfuse;
 using Xunit;
 
 using Hikyaku.Tests.Config;
@@ -213,6 +214,25 @@ public sealed class K2hftfuseFileTests
     [Fact]
     public void A_text_in_quotes_stays_as_it_is_whatever_it_looks_like() =>
         Assert.Equal("%H: pid[%P] it's: [%L", ConfigurationText.Load(Server.Replace("%H:%F(%P):%f[%T] %L", "%H: pid[%P] it's: [%L", StringComparison.Ordinal)).Routes[0].File!.Format);
+
+    [Fact]
+    public void The_page_has_every_key_and_says_of_those_without_a_meaning_why()
+    {
+        var page = File.ReadAllText(Path.Combine(Repository.Root, "docs/K2HFTFUSE.md"));
+        foreach (var section in K2hftfuseKeys.Sections)
+        {
+            var start = page.IndexOf($"\n### {section}\n", StringComparison.Ordinal);
+            Assert.True(start > 0, section);
+            var end = page.IndexOf("\n#", start + 5, StringComparison.Ordinal);
+            var rows = page[start..end].Split('\n').Where(l => l.StartsWith("| `", StringComparison.Ordinal)).ToList();
+            foreach (var (_, key, meaningless) in K2hftfuseKeys.All.Where(k => k.Section == section))
+            {
+                var row = Assert.Single(rows, r => r.Split('|')[1].Contains($"`{key}`", StringComparison.Ordinal));
+                Assert.Equal(meaningless is not null, row.Contains("accepted, no meaning: ", StringComparison.Ordinal));
+                Assert.Contains(meaningless ?? "", row, StringComparison.Ordinal);
+            }
+        }
+    }
 
     [Theory]
     [InlineData("foo", "foo")]
