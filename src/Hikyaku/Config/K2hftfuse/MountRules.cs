@@ -1,3 +1,5 @@
+using Hikyaku.Transfer.Lines;
+
 namespace Hikyaku.Config.K2hftfuse;
 
 /// <summary>The section K2HFTFUSE: its rules for files and directories, as native routes.</summary>
@@ -125,8 +127,8 @@ internal sealed class MountRules
             ("mode", binary ? NativeNode.Text(at, "message") : null),
             ("allow", treatment.All ? null : patterns is [WrittenMapping { Entries: [{ Key.Text: "regex" }] }] ? null : NativeNode.ListOrNone(at, [.. patterns])),
             ("deny", treatment.All ? NativeNode.ListOrNone(at, [.. patterns]) : null),
-            // The original counts the line end and a zero byte; of a message only the latter.
-            ("longest", limit > 2 ? NativeNode.Number(_section.Find("BYTELIMIT")!, limit - (binary ? 1 : 2), "B") : null),
+            // The original counts the line end and a zero byte; of a message only the latter. What is longer than any line is no limit.
+            ("longest", limit is > 2 and < LineAssembler.LineBytesMax ? NativeNode.Number(_section.Find("BYTELIMIT")!, limit - (binary ? 1 : 2), "B") : null),
             ("expire", expire > 0 && treatment.Carried ? NativeNode.Number(_section.Find("EXPIRE")!, expire, "s") : null),
             ("batch", lines > 0 && seconds > 0 && treatment.Carried ? NativeNode.Mapping(at, ("lines", NativeNode.Number(at, lines)), ("time", NativeNode.Number(at, seconds, "s"))) : null),
             ("to", NativeNode.Mapping(at,
