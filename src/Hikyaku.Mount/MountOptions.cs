@@ -44,6 +44,9 @@ public sealed record MountOptions
     /// <summary>Says of a path as opened whether its file is written past us, straight to the disk; null = none is. Meant for <see cref="CommitLevel.Process"/>.</summary>
     public PathPredicate? PassesThrough { get; init; }
 
+    /// <summary>Says of a path as opened whether it may be written and made; to others programs get EPERM. null = all may.</summary>
+    public PathPredicate? Takes { get; init; }
+
     /// <summary>In place of the kernel, where there is none: from a descriptor to a backing id, or a negative error number.</summary>
     internal Func<int, int>? OpenBacking { get; init; }
 

@@ -52,6 +52,8 @@ internal sealed unsafe partial class MountedDirectory
             return -Errno.EPERM;
         if (_nodes.Find(request.NodeId, out var parent) is null)
             return -Errno.ESTALE;
+        if (!MayMake(parent, name))
+            return -Errno.EPERM;
         var directory = _underneath.Enter(parent);
         if (directory < 0)
             return directory;
@@ -197,6 +199,8 @@ internal sealed unsafe partial class MountedDirectory
         }
         Span<byte> path = stackalloc byte[HandleSlot.PathMax];
         var length = _underneath.PathOf(slot, path);
+        if (length >= 0 && (flags & Libc.O_ACCMODE) != 0 && _takes?.Invoke(path[..length]) == false)
+            length = -Errno.EPERM;
         if (length >= 0)
         {
             var process = _processes.Resolve(request.Pid, Libc.Now());
@@ -214,6 +218,28 @@ internal sealed unsafe partial class MountedDirectory
         _keeper.Add(handle);
         _counters.OpensCount++;
         return 0;
+    }
+
+    private const int NamePathMax = HandleSlot.PathMax + 1 + NodeSlot.NameMax;
+
+    // The path of a name in a directory, from the mount point; or a negative error number.
+    private int PathOf(uint parent, ReadOnlySpan<byte> name, Span<byte> path)
+    {
+        var length = _underneath.PathOf(parent, path[..HandleSlot.PathMax]);
+        if (length < 0)
+            return length;
+        if (length > 0)
+            path[length++] = (byte)'/';
+        name.CopyTo(path[length..]);
+        return length + name.Length;
+    }
+
+    private bool MayMake(uint parent, ReadOnlySpan<byte> name)
+    {
+        if (_takes is null)
+            return true;
+        Span<byte> path = stackalloc byte[NamePathMax];
+        return PathOf(parent, name, path) is var length && (length < 0 || _takes(path[..length]));
     }
 
     // Closed handles with records below this sequence are no longer needed.

@@ -137,17 +137,9 @@ internal sealed unsafe partial class MountedDirectory
         if (fd < 0)
             return 0;
         var text = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(name);
-        Span<byte> path = stackalloc byte[HandleSlot.PathMax + 1 + NodeSlot.NameMax];
-        var length = _underneath.PathOf(parent, path[..HandleSlot.PathMax]);
-        if (length > 0)
-            path[length++] = (byte)'/';
-        var error = length;
-        if (length >= 0)
-        {
-            text.CopyTo(path[length..]);
-            length += text.Length;
-            error = length > HandleSlot.PathMax ? 0 : Settle(fd, path[..length]);
-        }
+        Span<byte> path = stackalloc byte[NamePathMax];
+        var length = PathOf(parent, text, path);
+        var error = length < 0 ? length : length > HandleSlot.PathMax ? 0 : Settle(fd, path[..length]);
         _ = Libc.Close(fd);
         return error;
     }

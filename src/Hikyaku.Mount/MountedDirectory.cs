@@ -26,6 +26,7 @@ internal sealed unsafe partial class MountedDirectory : FileSystem, IDisposable
     private readonly Action<string> _report;
     private readonly ProcessIds _processes = new();
     private readonly bool _keeps;
+    private readonly PathPredicate? _takes;
     private readonly bool _isStrict;
     private readonly bool _blocks;
     // The rest is for what must go on when programs have opened all they can: segments, attributes, directories.
@@ -41,6 +42,7 @@ internal sealed unsafe partial class MountedDirectory : FileSystem, IDisposable
         (_keeper, _committer, _doorbell, _counters) = (keeper, committer, doorbell, options.Counters);
         _report = options.Report ?? (static _ => { });
         _keeps = options.Keep == Keep.All;
+        _takes = options.Takes;
         _isStrict = options.CommitLevel == CommitLevel.Strict;
         _blocks = options.Log.WhenFull == WhenFull.Block;
         _appended = log.NextSequence - 1;

@@ -26,7 +26,11 @@ internal static class CheckCommand
         output.WriteLine($"host     {settings.Host}");
         output.WriteLine($"state    {settings.State}");
         foreach (var mount in settings.Mounts)
+        {
             output.WriteLine($"mount    {mount.Name} at {(mount.At is "" ? "the directory given to 'hikyaku mount DIR'" : mount.At)}, keeps {(mount.KeepAll ? "what is written" : "nothing")}, {(mount.CarriesUnmounted ? "" : "ignores what is written while it is not mounted, ")}{Describe(mount.Log)}");
+            if (mount.Only.Count > 0)
+                output.WriteLine($"           only files {string.Join(' ', mount.Only)} can be made and written");
+        }
         if (settings.Receive is { } receive)
         {
             output.WriteLine($"receive  Forward on {receive.Listen}, {Describe(receive.Log)}");

@@ -10,7 +10,7 @@ namespace Hikyaku.Config;
 internal sealed class NativeFile
 {
     public static readonly string[] TopKeys = ["state", "host", "mounts", "receive", "routes"];
-    public static readonly string[] MountKeys = ["at", "keep", "unmounted", "passthrough", "commit", "quota", "when_full"];
+    public static readonly string[] MountKeys = ["at", "keep", "only", "unmounted", "passthrough", "commit", "quota", "when_full"];
     public static readonly string[] ReceiveKeys = ["forward", "commit", "quota", "when_full"];
     public static readonly string[] ListenKeys = ["listen", .. SecurityReader.AdmissionKeys];
     public static readonly string[] CommitKeys = ["interval"];
@@ -100,6 +100,7 @@ internal sealed class NativeFile
             mounts.Add(new MountSettings(name, at, section.Choice("keep", true, ("all", true), ("none", false)), policy)
             {
                 Passthrough = ReadPassthrough(section, policy),
+                Only = ReadPatterns(section, "only"),
                 CarriesUnmounted = section.Choice("unmounted", true, ("carry", true), ("ignore", false)),
             });
         }

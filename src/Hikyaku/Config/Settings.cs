@@ -47,11 +47,15 @@ internal sealed record MountSettings(string Name, string At, bool KeepAll, LogPo
     /// <summary>Globs on the path as opened: files that are written past us, straight to the disk. Empty = none.</summary>
     public IReadOnlyList<string> Passthrough { get; init; } = [];
 
+    /// <summary>Globs on the path as opened: only such files may be made and written. Empty = all.</summary>
+    public IReadOnlyList<string> Only { get; init; } = [];
+
     /// <summary>What programs write to files underneath while nothing is mounted is carried at the next mount.</summary>
     public bool CarriesUnmounted { get; init; } = true;
 
     public bool Equals(MountSettings? other) =>
-        other is not null && CarriesUnmounted == other.CarriesUnmounted && Name == other.Name && At == other.At && KeepAll == other.KeepAll && Log == other.Log && Passthrough.SequenceEqual(other.Passthrough, StringComparer.Ordinal);
+        other is not null && CarriesUnmounted == other.CarriesUnmounted && Name == other.Name && At == other.At && KeepAll == other.KeepAll && Log == other.Log && Passthrough.SequenceEqual(other.Passthrough, StringComparer.Ordinal)
+        && Only.SequenceEqual(other.Only, StringComparer.Ordinal);
 
     public override int GetHashCode() => HashCode.Combine(Name, At, KeepAll, Log, Passthrough.Count);
 }

@@ -31,6 +31,7 @@ internal static class MountChild
         ChildArguments.Word("quota", mount.Settings.Log.QuotaBytes),
         ChildArguments.Word("full", (int)mount.Settings.Log.WhenFull),
         .. mount.Settings.Passthrough.Select(p => ChildArguments.Word("passthrough", p)),
+        .. mount.Settings.Only.Select(p => ChildArguments.Word("only", p)),
         .. InstancePaths.Pumps(settings, mount.Settings.Name).Select(p => ChildArguments.Word("cursor", p)),
     ];
 
@@ -92,6 +93,7 @@ internal static class MountChild
                 Keep = arguments.Number("keep") is 1 ? Keep.All : Keep.None,
                 CarriesUnmounted = arguments.Number("unmounted") is 1,
                 PassesThrough = arguments.All("passthrough") is { Count: > 0 } patterns ? new PathMatch(patterns).Matches : null,
+                Takes = arguments.All("only") is { Count: > 0 } taken ? new PathMatch(taken).Matches : null,
                 Report = message => Journal.Warn(where, message),
                 Ready = ChildLife.TellReady,
             };

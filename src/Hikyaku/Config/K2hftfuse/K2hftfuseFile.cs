@@ -81,9 +81,10 @@ internal sealed class K2hftfuseFile
         var directories = _findings.Sections(section.Find("K2HFTFUSE_RULE_DIR") ?? top.Find("K2HFTFUSE_RULE_DIR"), "K2HFTFUSE_RULE_DIR");
         if (files.Count is 0 && directories.Count is 0)
             _findings.Problems.Add(sends, "neither K2HFTFUSE_RULE nor K2HFTFUSE_RULE_DIR says which files to carry: [{ TARGET: FILE, TRUNS: on, DEFAULTALL: ALLOW }]");
-        var routes = new MountRules(section, _quotesTell, _folder, _findings).Routes(files, directories, () => forward ??= servers?.Sender(broadcast) ?? sends, except);
+        var rules = new MountRules(section, _quotesTell, _folder, _findings);
+        var routes = rules.Routes(files, directories, () => forward ??= servers?.Sender(broadcast) ?? sends, except);
         return NativeNode.Mapping(sends,
-            ("mounts", NativeNode.Mapping(sends, (MountName, NativeNode.Mapping(sends, ("at", mountPoint is null ? null : NativeNode.Text(sends, mountPoint)), ("keep", NativeNode.Text(sends, "none")))))),
+            ("mounts", NativeNode.Mapping(sends, (MountName, NativeNode.Mapping(sends, ("at", mountPoint is null ? null : NativeNode.Text(sends, mountPoint)), ("keep", NativeNode.Text(sends, "none")), ("only", rules.Named))))),
             ("routes", routes));
     }
 

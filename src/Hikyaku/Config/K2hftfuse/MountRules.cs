@@ -11,6 +11,7 @@ internal sealed class MountRules
     private readonly Section _section;
     private readonly bool _quotesTell;
     private readonly List<Route> _routes = [];
+    private readonly List<WrittenNode> _named = [];
     private readonly HashSet<string> _targets = new(StringComparer.Ordinal);
     private readonly string _folder;
 
@@ -68,8 +69,12 @@ internal sealed class MountRules
                 ("except", NativeNode.ListOrNone(r.What, r.Except)), .. r.What.Entries.Select(e => (e.Key.Text, (WrittenNode?)e.Value))])));
     }
 
+    /// <summary>The files that any rule names, also one that carries nothing; after <see cref="Routes"/>.</summary>
+    public WrittenNode Named => NativeNode.List(_section.Node, _named);
+
     private void Add(Section rule, WrittenText target, WrittenText match, List<WrittenText> except, string file, Func<WrittenNode> forward, IReadOnlyList<WrittenText> unsent)
     {
+        _named.Add(match);
         var treatment = Read(rule, file);
         var binary = Findings.On(_section, "BINTRANS");
         var patterns = binary ? [] : Patterns.Read(rule, treatment.All ? "DENY" : "ALLOW", _quotesTell);
