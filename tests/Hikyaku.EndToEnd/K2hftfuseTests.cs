@@ -124,6 +124,33 @@ public sealed class K2hftfuseTests
     }
 
     [MountFact]
+    public void Plugins_are_fed_on_both_sides()
+    {
+        using var system = new Installation();
+        var scene = system.Scene;
+        var port = Scene.FreePort();
+        var (all, copies) = (scene.MakeFolder("all"), scene.MakeFolder("copies"));
+        system.Collect($"{Servers(port)}[K2HFTFUSESVR]\nTYPE = file\nFILE_BASEDIR = {all}\nFORMAT = \"%f: %L\"\nPLUGIN = sed -u s/a/b/\n");
+        system.Mount($"""
+            {Servers(port)}
+            [K2HFTFUSE]
+            [K2HFTFUSE_RULE_DIR]
+            TARGET = app
+            TRUNS = on
+            OUTPUTFILE = {copies}/
+            PLUGIN = MARK=x= sh -c 'while read -r line; do echo "$MARK$line"; done'
+            ALLOW = keep
+            """);
+        scene.ShellOk($"mkdir {system.MountPoint}/app && printf 'keep a\\nnot\\nkeep c\\n' > {system.MountPoint}/app/1.log && echo 'keep d' > {system.MountPoint}/app/2.log");
+        void Holds(string file, string expected) =>
+            Eventually.Is(() => File.Exists(file) && File.ReadAllText(file) == expected, $"{file}: {expected}", () => (File.Exists(file) ? File.ReadAllText(file) : "no file") + scene.Report());
+        Holds(copies + "/1.log", "x=keep a\nx=keep c\n");
+        Holds(copies + "/2.log", "x=keep d\n");
+        Holds(all + "/app/1.log", "1.log: keep b\n1.log: keep c\n");
+        Holds(all + "/app/2.log", "2.log: keep d\n");
+    }
+
+    [MountFact]
     public void A_file_that_no_rule_names_disturbs_nobody()
     {
         using var system = new Installation();

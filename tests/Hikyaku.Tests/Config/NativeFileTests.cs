@@ -154,10 +154,10 @@ public sealed class NativeFileTests
     // Keys
     [InlineData("moutns: { m: { at: /m } }\nreceive: { forward: {} }\nroutes: [{ to: { file: { path: /x } } }]",
         "1:1: unknown key 'moutns' at the top; did you mean 'mounts'? known here: state, host, mounts, receive, routes")]
-    [InlineData("mounts:\n  m: { at: /m, comimt: strict }", "2:16: unknown key 'comimt' in mounts.m; did you mean 'commit'? known here: at, keep, unmounted, passthrough, commit, quota, when_full")]
+    [InlineData("mounts:\n  m: { at: /m, comimt: strict }", "2:16: unknown key 'comimt' in mounts.m; did you mean 'commit'? known here: at, keep, only, unmounted, passthrough, commit, quota, when_full")]
     [InlineData("mounts:\n  m: { at: /m, passthrough: a.log, commit: strict }\nroutes: [{ to: { file: { path: /x } } }]", "2:44: mounts.m.commit must be process (the default) on a mount with mounts.m.passthrough: writes that go straight to the disk are answered by the kernel, and nobody can hold the answer back; fsync still commits")]
     [InlineData("mounts:\n  m: { at: /m, passthrough: [old/] }\nroutes: [{ to: { file: { path: /x } } }]", "2:30: mounts.m.passthrough is 'old/', which no file can match; expected old/** for all files below")]
-    [InlineData("mounts:\n  m: { at: /m, flavour: x }", "2:16: unknown key 'flavour' in mounts.m; known here: at, keep, unmounted, passthrough, commit, quota, when_full")]
+    [InlineData("mounts:\n  m: { at: /m, flavour: x }", "2:16: unknown key 'flavour' in mounts.m; known here: at, keep, only, unmounted, passthrough, commit, quota, when_full")]
     [InlineData("mounts:\n  m: { at: /m }\nmounts:\n  n: { at: /n }", "3:1: 'mounts' is given twice (first in line 1); keep one")]
     [InlineData("mounts: { m: { at: /m, at: /n } }", "1:24: 'at' is given twice (first in line 1); keep one")]
     // Shapes
@@ -167,7 +167,7 @@ public sealed class NativeFileTests
     [InlineData("state: /s", "1:1: nothing comes in: expected mounts, or receive, or both")]
     [InlineData("mounts: {}", "1:9: mounts is empty; expected NAME: { at: DIRECTORY }")]
     [InlineData("mounts: [a]", "1:9: mounts is a list; expected a mapping")]
-    [InlineData("mounts: { m: /m }", "1:14: mounts.m is '/m'; expected the keys at, keep, unmounted, passthrough, commit, quota, when_full")]
+    [InlineData("mounts: { m: /m }", "1:14: mounts.m is '/m'; expected the keys at, keep, only, unmounted, passthrough, commit, quota, when_full")]
     [InlineData("mounts: { m: { at: /m } }\n---\nmounts: { n: { at: /n } }", "2:1: a second document starts here ('---'); one file configures one host: put each document in a file of its own")]
     [InlineData("mounts: { m: { at: /m } }\nroutes: { to: x }", "2:9: routes is a mapping; expected a list: - to: ...")]
     // Values
