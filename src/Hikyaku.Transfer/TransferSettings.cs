@@ -107,7 +107,10 @@ public sealed record ForwardOutputSettings(IReadOnlyList<TargetServer> Servers)
     public bool IsChanging => File is not null || Srv is not null;
 }
 
-/// <summary><see cref="Path"/> may hold {host}, {path} and {file}: then each distinct result is a file of its own.</summary>
+/// <summary>
+/// <see cref="Path"/> may hold {host}, {path} and {file}, and directives of strftime for the time of a line: then each distinct result is
+/// a file of its own.
+/// </summary>
 public sealed record FileOutputSettings(string Path)
 {
     public string Format { get; init; } = "%L";

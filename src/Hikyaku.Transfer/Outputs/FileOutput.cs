@@ -7,7 +7,7 @@ using Hikyaku.Transfer.Lines;
 namespace Hikyaku.Transfer.Outputs;
 
 /// <summary>
-/// Appends formatted lines to one file, or to one file per source. Exactly once: the journal holds each file's length before
+/// Appends formatted lines to one file, or to one file per source, or per slice of time, or both. Exactly once: the journal holds each file's length before
 /// a chunk, formatting is deterministic, so after a crash the file itself tells how much of the repetition is there already.
 /// </summary>
 internal sealed class FileOutput : Output
@@ -28,10 +28,12 @@ internal sealed class FileOutput : Output
     private readonly CancellationTokenSource _stop = new();
     private readonly Dictionary<string, FileTarget> _targets = new(StringComparer.Ordinal);
     private readonly Dictionary<LineSource, FileTarget> _bySource = [];
+    private readonly OutputPath _path;
     private readonly FileTarget? _unified;
     private readonly FileChunk _chunk;
     private readonly bool _sync;
     private readonly HashSet<ulong>? _unended;
+    private string _slice = ""; // of what _bySource holds
     private bool _busy;
     private bool _ended;
     private Task _retry = Task.CompletedTask;
@@ -58,7 +60,8 @@ internal sealed class FileOutput : Output
         _time = time;
         _report = report;
         _chunk = new FileChunk(this);
-        if (!IsPerSource(settings.Path))
+        _path = new OutputPath(settings.Path, zone);
+        if (_path.IsSingle)
             _unified = Target(settings.Path);
         gate.Expect(pump);
         gate.Join(this);
@@ -190,15 +193,18 @@ internal sealed class FileOutput : Output
         _problem = e.Message;
     }
 
-    private FileTarget TargetOf(LineSource source, FileOutputSettings settings)
+    private FileTarget TargetOf(LineSource source, OutputPath path, string slice)
     {
-        if (settings != _settings)
-            return Target(PathTemplate.Expand(settings.Path, source));
+        if (path != _path)
+            return Target(PathTemplate.Expand(slice, source));
         if (_unified is not null)
             return _unified;
+        if (!ReferenceEquals(slice, _slice))
+            _bySource.Clear();
+        _slice = slice;
         if (_bySource.TryGetValue(source, out var target))
             return target;
-        return _bySource[source] = Target(PathTemplate.Expand(_settings.Path, source));
+        return _bySource[source] = Target(PathTemplate.Expand(slice, source));
     }
 
     private FileTarget Target(string name)
@@ -206,15 +212,6 @@ internal sealed class FileOutput : Output
         if (!_targets.TryGetValue(name, out var target))
             _targets[name] = target = new FileTarget(Encoding.UTF8.GetBytes(name), _disk);
         return target;
-    }
-
-    private static bool IsPerSource(string path) => path.Contains('{', StringComparison.Ordinal);
-
-    // Where lines go whose own file cannot be: a path through a file, a name that is too long.
-    private FileTarget Misplaced(string path)
-    {
-        var fixedPart = path[..path.IndexOf('{', StringComparison.Ordinal)];
-        return Target(Path.Combine(Path.GetDirectoryName(fixedPart + "x") ?? "/", "misplaced.log"));
     }
 
     /// <summary>The lines of one chunk for one file, and where that file ended before them.</summary>
@@ -255,7 +252,7 @@ internal sealed class FileOutput : Output
         }
 
         /// <summary>Notes where the file ends. Throws IOException while that cannot be found out.</summary>
-        public void Locate(FileOutput output, string path)
+        public void Locate(FileOutput output, OutputPath path)
         {
             if (_repeated)
                 return;
@@ -263,9 +260,9 @@ internal sealed class FileOutput : Output
             {
                 Target.Refresh();
             }
-            catch (MisplacedException e) when (IsPerSource(path))
+            catch (MisplacedException e) when (path.IsPerSource)
             {
-                var misplaced = output.Misplaced(path);
+                var misplaced = output.Target(path.Misplaced);
                 output._report($"{e.Message}; its lines go to {misplaced.Name}");
                 Target = misplaced;
                 _isMisplaced = true;
@@ -415,8 +412,10 @@ internal sealed class FileOutput : Output
         private readonly List<(string Name, ulong Inode, long Length)> _journaled = [];
         private FileOutputSettings _settings = output._settings;
         private LineFormat _format = output._format;
+        private OutputPath _path = output._path;
         private Part? _last;
         private LineSource? _lastSource;
+        private string _lastSlice = "";
         private long _packed;
 
         public IReadOnlyList<Part> Parts => _parts;
@@ -440,7 +439,8 @@ internal sealed class FileOutput : Output
             _parts.Clear();
             _byTarget.Clear();
             _journaled.Clear();
-            (_settings, _format) = (output._settings, output._format);
+            (_settings, _format, _path) = (output._settings, output._format, output._path);
+            _path.Forget();
             var reader = new MessagePackReader(note);
             if (!note.IsEmpty)
                 TakeSettings(ref reader);
@@ -460,7 +460,7 @@ internal sealed class FileOutput : Output
                 Time = Encoding.UTF8.GetString(time.Payload),
             };
             if (settings != _settings)
-                (_settings, _format) = (settings, new LineFormat(settings.Format, settings.Time, output._zone));
+                (_settings, _format, _path) = (settings, new LineFormat(settings.Format, settings.Time, output._zone), new OutputPath(settings.Path, output._zone));
         }
 
         public override bool TryWriteNote(ByteBuffer target)
@@ -472,7 +472,7 @@ internal sealed class FileOutput : Output
                 target.Append(output._noteHead);
                 foreach (var part in _parts)
                 {
-                    part.Locate(output, _settings.Path);
+                    part.Locate(output, _path);
                     part.Follow(_parts);
                     MessagePackWriter.WriteBinary(target, part.Target.Path);
                     MessagePackWriter.WriteUnsigned(target, part.Inode);
@@ -494,15 +494,16 @@ internal sealed class FileOutput : Output
 
         protected override void Pack(in LineBlock lines)
         {
-            var part = ReferenceEquals(lines.Source, _lastSource) ? _last! : PartOf(lines.Source);
+            var slice = _path.At(lines.Time);
+            var part = ReferenceEquals(lines.Source, _lastSource) && ReferenceEquals(slice, _lastSlice) ? _last! : PartOf(lines.Source, slice);
             var before = part.Bytes.Length;
             _format.Write(part.Bytes, lines);
             _packed += part.Bytes.Length - before;
         }
 
-        private Part PartOf(LineSource source)
+        private Part PartOf(LineSource source, string slice)
         {
-            var target = output.TargetOf(source, _settings);
+            var target = output.TargetOf(source, _path, slice);
             if (!_byTarget.TryGetValue(target, out var part))
             {
                 part = _spare.TryPop(out var spare) ? spare : new Part();
@@ -518,7 +519,7 @@ internal sealed class FileOutput : Output
                 _parts.Add(part);
             }
 
-            _lastSource = source;
+            (_lastSource, _lastSlice) = (source, slice);
             part.HoldsMessages |= source.IsMessage;
             return _last = part;
         }

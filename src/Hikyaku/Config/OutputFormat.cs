@@ -51,4 +51,13 @@ internal static class OutputFormat
                 return $"letters of strftime, or %- for nanoseconds; not {layout[i..Math.Min(i + 2, layout.Length)]}";
         return null;
     }
+
+    /// <summary>What is expected instead of a wrong directive of time in a path, or null when it is right.</summary>
+    public static string? CheckPathTime(string path)
+    {
+        for (var i = path.IndexOf('%', StringComparison.Ordinal); i >= 0; i = i + 2 > path.Length ? -1 : path.IndexOf('%', i + 2))
+            if (i + 1 >= path.Length || path[i + 1] is '-' or 'n' or 't' || !TimeLetters.Contains(path[i + 1]))
+                return $"letters of strftime such as %Y/%m/%d, or %% for a percent sign; not {path[i..Math.Min(i + 2, path.Length)]}";
+        return null;
+    }
 }

@@ -16,7 +16,11 @@ internal sealed class OutputReader(Problems problems, Func<Section, string, Writ
     {
         var path = "";
         if (section.Require("path", "the file to append to, or a pattern such as /logs/{host}/{path}") is { } node)
+        {
             path = ReadPath(section, "path", node);
+            if (OutputFormat.CheckPathTime(path) is { } wrong)
+                section.Expect(node, "path", wrong);
+        }
         return new FileSettings(path, ReadFormat(section, FileSettings.DefaultFormat), ReadTime(section));
     }
 

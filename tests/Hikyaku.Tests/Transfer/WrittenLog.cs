@@ -38,6 +38,13 @@ internal sealed partial class WrittenLog : IDisposable
     public FileLogStorage Storage { get; }
     public LogWriter Log => _log;
 
+    /// <summary>Unix time in ns of the next record; each is a nanosecond later than the one before.</summary>
+    public long Time
+    {
+        get => _time;
+        set => _time = value;
+    }
+
     /// <summary>Returns the time of the write.</summary>
     public long Write(string path, ulong handle, string text, uint pid = 7) => Write(path, handle, Encoding.UTF8.GetBytes(text), pid);
 
