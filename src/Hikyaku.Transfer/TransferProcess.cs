@@ -206,7 +206,7 @@ public sealed class TransferProcess
             tasks.Add(KeepPumpAsync(Settings(Pipe, syncJournal: false), route, tail, _ => new PipeOutput(pipe, "route " + route.Name, TimeZoneInfo.Local, _settings.Report), cancel));
 
         PumpSettings Settings(string output, bool syncJournal) => new(PumpName(route, output), route.Name, log, output, CursorDirectory(log),
-            SyncJournal: syncJournal) { Expire = route.Rules.Expire, Batch = route.Rules.Batch };
+            SyncJournal: syncJournal) { OutlivesPower = commit != CommitLevel.Process, Expire = route.Rules.Expire, Batch = route.Rules.Batch };
     }
 
     // A pump that meets a fault of the disk, or a chunk that cannot be made, is taken down and started again: its restart is its recovery.

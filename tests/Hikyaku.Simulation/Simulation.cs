@@ -77,8 +77,8 @@ internal sealed class Simulation : IDisposable
         {
             _scheduler.Run(TimeSpan.FromSeconds(2), static () => false);
             problem = isQuiet ? Problem(isEnd: true) : "a program still waits for its write";
-            // Only what is missing may still come right.
-            if (problem is null || _scheduler.Failure is not null || Problem(isEnd: false) is not null)
+            // Only what is missing may still come right, and what a loss of power left in a file.
+            if (problem is null || _scheduler.Failure is not null || (_machines.TrueForAll(static m => m.IsWhole) && Problem(isEnd: false) is not null))
                 break;
         }
 
@@ -86,6 +86,7 @@ internal sealed class Simulation : IDisposable
         if (problem is null && _scheduler.Failure is null)
         {
             _scheduler.Run(TimeSpan.FromMinutes(2), static () => false);
+            _scheduler.Run(Patience, () => _machines.TrueForAll(static m => m.IsWhole));
             problem = Problem(isEnd: true);
         }
 

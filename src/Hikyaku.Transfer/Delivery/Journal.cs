@@ -44,6 +44,7 @@ internal sealed class Journal : IDisposable
     private DiskFile? _file;
     private long _length;
     private long _compactAt;
+    private bool _isSynced;
     private bool _isNameDurable;
     private bool _mustRewrite;
 
@@ -175,17 +176,18 @@ internal sealed class Journal : IDisposable
     /// Writes acknowledgements that no chunk has taken along, before a cursor lets records be retired that would be needed to repeat
     /// them. Throws IOException; they stay pending then.
     /// </summary>
-    public void Flush()
+    /// <param name="keepsHalves">Through to the disk, if lines are unfinished: of those that began in such records the first halves stand here alone.</param>
+    public void Flush(bool keepsHalves)
     {
         RewriteIfMust();
-        Write(_sync);
+        Write(_sync || (keepsHalves && Base.Tails.Length > 0));
     }
 
     public void Dispose()
     {
         try
         {
-            Flush();
+            Flush(keepsHalves: false);
         }
         catch (IOException)
         {
@@ -262,15 +264,19 @@ internal sealed class Journal : IDisposable
 
     private void Write(bool sync)
     {
-        if (_pending.Length == 0)
-            return;
-        _file!.Write(_pending.Written, _length);
-        if (sync)
+        if (_pending.Length > 0)
+        {
+            _isSynced = false;
+            _file!.Write(_pending.Written, _length);
+        }
+
+        if (sync && !(_isSynced && _isNameDurable))
         {
             _mustRewrite = true;
-            _file.Sync();
+            _file!.Sync();
             SyncName();
             _mustRewrite = false;
+            _isSynced = true;
         }
 
         _length += _pending.Length;
@@ -348,6 +354,7 @@ internal sealed class Journal : IDisposable
             throw;
         }
 
+        _isSynced = true;
         _isNameDurable = false;
         _file?.Dispose();
         _file = file;

@@ -10,6 +10,9 @@ internal sealed record PumpSettings(string Name, string Route, string Log, strin
 {
     public string Cursor => Path.Combine(CursorDirectory, Name + ".cursor");
 
+    /// <summary>The log promises that what is committed outlives a loss of power.</summary>
+    public bool OutlivesPower { get; init; }
+
     /// <summary>Lines that are older when their chunk is made are not carried.</summary>
     public TimeSpan? Expire { get; init; }
 
@@ -386,7 +389,7 @@ internal sealed class Pump : IAsyncDisposable
         _lastCursor = _time.GetTimestamp();
         try
         {
-            _journal.Flush();
+            _journal.Flush(_settings.OutlivesPower);
             Cursor.Write(_cursorPath, position, _disk);
         }
         catch (IOException e)

@@ -6,10 +6,13 @@ namespace Hikyaku.Simulation;
 /// <summary>One host: a disk, a clock, an address, and the transfer that runs on it, started again whenever it ends.</summary>
 internal sealed class Machine : IDisposable
 {
+    private static readonly TimeSpan MendTime = TimeSpan.FromSeconds(10);
+
     private readonly Scheduler _scheduler;
     private readonly SimulatedNetwork _network;
     private readonly Action<string> _report;
     private CancellationTokenSource? _stop;
+    private long _onSince;
 
     public Machine(string name, Scheduler scheduler, SimulatedNetwork network, Action<string> report)
     {
@@ -36,6 +39,9 @@ internal sealed class Machine : IDisposable
 
     public bool IsOff { get; private set; }
 
+    /// <summary>It has power, and has had the time to put right what a loss of it left in files.</summary>
+    public bool IsWhole => !IsOff && _scheduler.Now - _onSince >= MendTime.Ticks;
+
     public IEnumerable<SimulatedProcess> Processes => new[] { Transfer, Mount?.Process }.OfType<SimulatedProcess>().Where(static p => p.IsAlive);
 
     public void Report(string text) => _report($"{TimeSpan.FromTicks(_scheduler.Now):mm\\:ss\\.fff} {Name}: {text}");
@@ -43,6 +49,7 @@ internal sealed class Machine : IDisposable
     public void Start()
     {
         IsOff = false;
+        _onSince = _scheduler.Now;
         StartTransfer();
         Mount?.Start();
     }

@@ -131,10 +131,29 @@ public sealed class JournalTests : IDisposable
         journal.Acknowledge(1);
         journal.Append(new Written(2, 10, 20), "b"u8);
         journal.Acknowledge(2);
-        journal.Flush();
+        journal.Flush(keepsHalves: false);
         var other = AfterBoot(sync: true, bootStart: 7);
         Assert.Equal((At(7), 3UL), (other.Base.Position, other.Base.NextNumber));
         Assert.Empty(other.Base.Tails);
+    }
+
+    [Fact]
+    public void A_journal_written_anew_after_a_failed_sync_is_durable_before_a_cursor_relies_on_it()
+    {
+        var disk = new PoweredDisk();
+        using (var journal = Load(disk))
+        {
+            journal.Append(new Written(1, 1, 10), "a"u8);
+            journal.Acknowledge(1);
+            disk.FailsNextSync = true;
+            Assert.Throws<IOException>(() => journal.Append(new Written(2, 10, 20), "b"u8));
+            journal.Flush(keepsHalves: true);
+        }
+
+        disk.LosePower();
+        Assert.Equal(At(10), Load(new PoweredDisk()).Base.Position);
+
+        Journal Load(Disk disk) => Journal.Load(PathOf, PathOf + ".cursor", _log, ulong.MaxValue, disk, sync: true, _reports.Add);
     }
 
     [Fact]
@@ -173,7 +192,7 @@ public sealed class JournalTests : IDisposable
             journal.Append(new Written(first + i, i + 1, i + 2), []);
         journal.Acknowledge(first + 3);
         journal.Acknowledge(first + 1);
-        journal.Flush();
+        journal.Flush(keepsHalves: false);
         var again = Load();
         Assert.Equal(LogPosition.Start, again.Base.Position);
         Assert.Equal([false, true, false, true, false], again.Open.Select(static c => c.Acknowledged));
@@ -203,7 +222,7 @@ public sealed class JournalTests : IDisposable
                 journal.Acknowledge(first + i - 3);
         }
 
-        journal.Flush();
+        journal.Flush(keepsHalves: false);
         Assert.True(new FileInfo(PathOf).Length <= 4 << 20);
         var again = Load();
         Assert.Equal(3, again.Open.Count);
