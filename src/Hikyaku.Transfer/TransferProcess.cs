@@ -177,8 +177,8 @@ public sealed class TransferProcess
             else
                 tasks.Add(Keep(settings, servers, servers, cancel));
 
-            Task Keep(PumpSettings pump, ServerList list, ServerList named, CancellationToken stop) => KeepPumpAsync(pump, route, tail, journal => new ForwardOutput(
-                forward, list, named, journal.Series, settings.Name, "hikyaku." + log, dial, _settings.Time, _settings.Random, _settings.Report), stop);
+            Task Keep(PumpSettings pump, ServerList list, ServerList named, CancellationToken stop) => KeepPumpAsync(pump, route, tail, journal => Filtered(new ForwardOutput(
+                forward, list, named, journal.Series, settings.Name, "hikyaku." + log, dial, _settings.Time, _settings.Random, _settings.Report)), stop);
 
             void Forget(string pump)
             {
@@ -198,12 +198,14 @@ public sealed class TransferProcess
             // Whoever has something to repeat comes first; a log that is not there yet has not.
             if (_settings.Disk.TryStat(settings.Journal, out _, out _))
                 gate.Expect(pump);
-            tasks.Add(KeepPumpAsync(settings, route, tail, journal => new FileOutput(
-                file, pump, gate, _settings.Disk, isDurable, journal.IsOfEarlierBoot, TimeZoneInfo.Local, _settings.Time, _settings.Report), cancel));
+            tasks.Add(KeepPumpAsync(settings, route, tail, journal => Filtered(new FileOutput(
+                file, pump, gate, _settings.Disk, isDurable, journal.IsOfEarlierBoot, TimeZoneInfo.Local, _settings.Time, _settings.Report)), cancel));
         }
 
         if (route.Pipe is { } pipe)
-            tasks.Add(KeepPumpAsync(Settings(Pipe, syncJournal: false), route, tail, _ => new PipeOutput(pipe, "route " + route.Name, TimeZoneInfo.Local, _settings.Report), cancel));
+            tasks.Add(KeepPumpAsync(Settings(Pipe, syncJournal: false), route, tail, _ => Filtered(new PipeOutput(pipe, "route " + route.Name, TimeZoneInfo.Local, _settings.Report)), cancel));
+
+        Output Filtered(Output output) => route.Filter is { } filter ? new FilteredOutput(output, filter, "route " + route.Name, _settings.Report) : output;
 
         PumpSettings Settings(string output, bool syncJournal) => new(PumpName(route, output), route.Name, log, output, CursorDirectory(log),
             SyncJournal: syncJournal) { OutlivesPower = commit != CommitLevel.Process, Expire = route.Rules.Expire, Batch = route.Rules.Batch };

@@ -72,6 +72,10 @@ public sealed record RouteSettings(string Name)
     public IReadOnlyList<string> From { get; init; } = [];
     public IReadOnlyList<string> Match { get; init; } = [];
     public RuleSettings Rules { get; init; } = new();
+
+    /// <summary>What becomes of lines that pass the rules; null: they stay as they are.</summary>
+    public FilterSettings? Filter { get; init; }
+
     public ForwardOutputSettings? Forward { get; init; }
     public FileOutputSettings? File { get; init; }
     public PipeOutputSettings? Pipe { get; init; }
@@ -115,6 +119,16 @@ public sealed record FileOutputSettings(string Path)
 {
     public string Format { get; init; } = "%L";
     public string Time { get; init; } = "%F %T";
+}
+
+/// <summary>A process that answers each line, with another or with nothing. <see cref="Timeout"/>: it is ended when it has not for so long.</summary>
+public sealed record FilterSettings(PluginCommand Command)
+{
+    public Framing Framing { get; init; }
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long it may go on after its input has ended.</summary>
+    internal TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(10);
 }
 
 /// <summary>Lines go into the standard input of a process. <see cref="Output"/>: the file its standard output goes to; it may hold {host}, {path} and {file}: then there is a process for each distinct result.</summary>

@@ -31,6 +31,9 @@ public sealed record PumpStatus
     /// <summary>Losses and damage by cause, in records or lines. An empty map is the aim of this program.</summary>
     public required IReadOnlyDictionary<string, long> Losses { get; init; }
 
+    /// <summary>Lines that the route's filter answered with nothing.</summary>
+    public long DroppedByFilter { get; init; }
+
     public required IReadOnlyList<SourceStatus> Sources { get; init; }
     public required IReadOnlyList<ReceiverStatus> Receivers { get; init; }
 }
@@ -53,7 +56,7 @@ public sealed record SourceStatus(string Host, string Path, bool Matched, long L
     public long Expired { get; init; }
 }
 
-/// <summary>A server, or a file tree. <see cref="Problem"/> is empty when it is healthy.</summary>
+/// <summary>A server, a file tree, a process, or a filter. <see cref="Problem"/> is empty when it is healthy.</summary>
 public sealed record ReceiverStatus(string Name, bool Healthy, string Problem, long Lines, long Bytes, int ChunksInFlight, long Repeats)
 {
     /// <summary>When it became healthy, or ceased to be; null where nobody looks.</summary>

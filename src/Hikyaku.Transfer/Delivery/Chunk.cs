@@ -25,7 +25,7 @@ internal abstract class Chunk
     public ByteBuffer Tails { get; } = new();
 
     /// <summary>Set by the output, from any thread, once the lines are where they belong.</summary>
-    public bool Done
+    public virtual bool Done
     {
         get => Volatile.Read(ref _done);
         set => Volatile.Write(ref _done, value);

@@ -166,6 +166,7 @@ internal sealed class Pump : IAsyncDisposable
         LinesInFlight = Volatile.Read(ref _inFlightLines),
         Servers = _output.Servers(),
         Losses = Losses(),
+        DroppedByFilter = _output.DroppedByFilter,
         Sources = _reader.Sources(),
         Receivers = _output.Status(),
     };

@@ -53,5 +53,8 @@ internal abstract class Output : IAsyncDisposable
     /// <summary>Lines that may have arrived twice, because they were delivered to two places.</summary>
     public virtual long Doubtful => 0;
 
+    /// <summary>Lines that a filter did not want.</summary>
+    public virtual long DroppedByFilter => 0;
+
     public abstract ValueTask DisposeAsync();
 }

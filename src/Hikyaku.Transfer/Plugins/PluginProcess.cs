@@ -108,7 +108,17 @@ internal sealed unsafe class PluginProcess : IDisposable
     }
 
     /// <summary>Reads what it has put out; 0: nothing is there now; -1: nothing will come any more.</summary>
-    public int Read(Span<byte> target) => Read(_out, target);
+    public int Read(Span<byte> target)
+    {
+        var count = _out < 0 ? -1 : Read(_out, target);
+        if (count < 0 && _out >= 0)
+        {
+            _ = Libc.Close(_out);
+            _out = -1;
+        }
+
+        return count;
+    }
 
     /// <summary>Waits until there is something to do or the time is over, and tells what it says. True: it has ended.</summary>
     /// <param name="toWrite">Room in its input is something to do.</param>

@@ -42,6 +42,8 @@ internal static class CheckCommand
             output.WriteLine($"route    {route.Name}: {(route.Match.Count is 0 ? "every line" : string.Join(' ', route.Match))} from {string.Join(", ", route.From)}");
             foreach (var rule in RuleReader.Describe(route.Rules))
                 output.WriteLine($"           {rule}");
+            if (route.Filter is { } filter)
+                output.WriteLine($"           {OutputReader.Describe(filter)}");
             if (route.Forward is { } forward)
             {
                 output.WriteLine($"           to {forward.Describe()}");

@@ -14,7 +14,7 @@ internal sealed class NativeFile
     public static readonly string[] ReceiveKeys = ["forward", "commit", "quota", "when_full"];
     public static readonly string[] ListenKeys = ["listen", .. SecurityReader.AdmissionKeys];
     public static readonly string[] CommitKeys = ["interval"];
-    public static readonly string[] RouteKeys = ["name", "from", "match", .. RuleReader.Keys, "to"];
+    public static readonly string[] RouteKeys = ["name", "from", "match", .. RuleReader.Keys, "filter", "to"];
     public static readonly string[] OutputKeys = ["forward", "file", "pipe"];
 
     private const string Outputs = "forward, file or pipe, or several of them";
@@ -207,7 +207,7 @@ internal sealed class NativeFile
         var names = from?.Select(t => t.Text).Distinct(StringComparer.Ordinal).ToList() ?? intakes;
         var name = section.Value("name", from is null ? "all" : string.Join('-', names), "a name of letters, digits, '-', '_' and '.', at most 64",
             static (string t, out string v) => IsName(v = t));
-        return new RouteSettings(name, names, match, forward, file) { Rules = rules, Pipe = pipe };
+        return new RouteSettings(name, names, match, forward, file) { Rules = rules, Filter = section.Find("filter") is { } q ? _onThisMachine.ReadFilter(new Section(q, section.Path("filter"), _problems, OutputReader.FilterKeys), rules.IsMessage) : null, Pipe = pipe };
     }
 
     // Relative paths are meant from the configuration file's own directory, so that they mean the same wherever the program is started.

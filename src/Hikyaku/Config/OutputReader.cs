@@ -1,3 +1,4 @@
+using Hikyaku.Transfer;
 using Hikyaku.Transfer.Plugins;
 
 namespace Hikyaku.Config;
@@ -9,6 +10,8 @@ internal sealed class OutputReader(Problems problems, Func<Section, string, Writ
 {
     public static readonly string[] FileKeys = ["path", "format", "time"];
     public static readonly string[] PipeKeys = ["command", "framing", "format", "time", "output"];
+
+    public static readonly string[] FilterKeys = ["command", "framing", "timeout"];
 
     private const string Command = "a program and its arguments, as one text or a list";
 
@@ -39,6 +42,23 @@ internal sealed class OutputReader(Problems problems, Func<Section, string, Writ
         // What has its length before it needs no line end.
         return new PipeSettings(command, framing, ReadFormat(section, framing is Framing.Length ? "%l" : FileSettings.DefaultFormat), ReadTime(section), output);
     }
+
+    public FilterSettings ReadFilter(Section section, bool ofMessages)
+    {
+        var filter = new FilterSettings(ReadCommand(section))
+        {
+            Framing = ReadFraming(section),
+            Timeout = section.Value("timeout", TimeSpan.FromSeconds(30), "a duration from 1s to 1h, such as 30s",
+                static (string t, out TimeSpan v) => Quantity.TryParseDuration(t, out v) && v >= TimeSpan.FromSeconds(1) && v <= TimeSpan.FromHours(1)),
+        };
+        if (ofMessages && filter.Framing is Framing.Line)
+            problems.Add(section.Find("framing") ?? section.Node, $"{section.Path("framing")} must be length on a route with mode: message, for a message may have line ends in it");
+        return filter;
+    }
+
+    /// <summary>A filter in words.</summary>
+    public static string Describe(FilterSettings filter) =>
+        $"answered by {filter.Command.Name}{(filter.Framing is Framing.Length ? ", the length before each line" : "")}, within {Quantity.Show(filter.Timeout)}";
 
     private static Framing ReadFraming(Section section) => section.Choice("framing", Framing.Line, ("line", Framing.Line), ("length", Framing.Length));
 

@@ -74,6 +74,7 @@ internal sealed record ReceiveSettings(HostPort Listen, LogPolicy Log)
 internal sealed record RouteSettings(string Name, IReadOnlyList<string> From, IReadOnlyList<string> Match, ForwardSettings? Forward, FileSettings? File)
 {
     public PipeSettings? Pipe { get; init; }
+    public FilterSettings? Filter { get; init; }
     public RuleSettings Rules { get; init; } = new();
 }
 

@@ -62,6 +62,8 @@ internal static class StatusPage
         if (pump.Servers is { } servers && (servers.Deliver is not "random" || pump.Receivers.Count > 1 || servers.Problem.Length > 0 || pump.Receivers.Count is 0))
             page.WriteLine($"  deliver {servers.Deliver}; servers named by {servers.Source}" + (pump.Receivers.Count is 0 ? ": NONE AT PRESENT" : "")
                 + (servers.Problem.Length > 0 ? $"; PROBLEM: {servers.Problem}" : ""));
+        if (pump.DroppedByFilter > 0)
+            page.WriteLine($"  filter  dropped {Lines(pump.DroppedByFilter)}");
         foreach (var receiver in pump.Receivers)
             page.WriteLine($"  to      {receiver.Name}: {(receiver.Healthy ? "healthy" : "NOT HEALTHY: " + receiver.Problem)}"
                 + (receiver.Since is { } since ? $" since {since:yyyy-MM-dd HH:mm:ss}Z" : "")

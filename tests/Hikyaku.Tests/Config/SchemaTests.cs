@@ -23,6 +23,7 @@ public sealed class SchemaTests
         AssertKeys(RuleReader.AllowKeys, definitions.GetProperty("allow"));
         AssertKeys(RuleReader.RewriteKeys, definitions.GetProperty("rewrite"));
         AssertKeys(RuleReader.PatternKeys, definitions.GetProperty("pattern").GetProperty("anyOf")[1]);
+        AssertKeys(OutputReader.FilterKeys, definitions.GetProperty("route").GetProperty("properties").GetProperty("filter"));
         AssertKeys(RuleReader.BatchKeys, definitions.GetProperty("route").GetProperty("properties").GetProperty("batch"));
         var to = definitions.GetProperty("route").GetProperty("properties").GetProperty("to");
         AssertKeys(NativeFile.OutputKeys, to);

@@ -40,7 +40,11 @@ internal sealed class OutputStreet : IAsyncDisposable
             """);
         var translated = TransferChild.Translate(settings, new Dictionary<string, MountEnds>(StringComparer.Ordinal) { ["m"] = new(_bell) }) with { Report = Reports.Enqueue };
         // Started by the tests' own process, which lives on.
-        translated = translated with { Routes = [.. translated.Routes.Select(static r => r with { Pipe = r.Pipe is { } p ? p with { Command = p.Command with { Launcher = [] } } : null })] };
+        translated = translated with { Routes = [.. translated.Routes.Select(static r => r with
+        {
+            Filter = r.Filter is { } f ? f with { Command = f.Command with { Launcher = [] } } : null,
+            Pipe = r.Pipe is { } p ? p with { Command = p.Command with { Launcher = [] } } : null,
+        })] };
         var running = new RunningTransfer(change?.Invoke(translated) ?? translated);
         _running.Add(running);
         return running;

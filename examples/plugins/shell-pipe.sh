@@ -1,0 +1,4 @@
+#!/bin/sh
+while read -r word rest; do
+    echo "$word"
+done | sort | uniq -c
