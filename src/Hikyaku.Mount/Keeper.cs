@@ -13,6 +13,7 @@ internal sealed unsafe class Keeper : IDisposable
     private const int GathersMax = 16;
     private const int GatherBytes = 64 * 1024;
     private const int PublishBytes = 8 << 20;
+    private const long AtEnd = -1;
 
     private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan RestWhenFull = TimeSpan.FromSeconds(1);
@@ -138,6 +139,28 @@ internal sealed unsafe class Keeper : IDisposable
             _isFailing = true;
             return BackOff(Errno.EIO);
         }
+    }
+
+    /// <summary>Writes over what stands in the file, without a record. On the keeper's thread.</summary>
+    /// <returns>0 or a positive error number.</returns>
+    public int Overwrite(OpenHandle handle, ReadOnlySpan<byte> data, long offset)
+    {
+        var account = handle.Account;
+        if (account is not null)
+        {
+            if (account->IsMixed != 0)
+                data = data[..(int)Math.Clamp(account->Length - offset, 0, data.Length)];
+            Account.NoteOverwritten(account, offset + data.Length);
+        }
+        while (data.Length > 0)
+        {
+            var error = TryWrite(handle, data, offset, out var written, out _);
+            if (written == 0)
+                return error == 0 ? Errno.EIO : error;
+            data = data[written..];
+            offset += written;
+        }
+        return 0;
     }
 
     /// <summary>Finishes the work posted so far, puts everything underneath and ends the thread.</summary>
@@ -281,27 +304,71 @@ internal sealed unsafe class Keeper : IDisposable
         var account = handle.Account;
         if (account is null)
             return Put(handle, data, offset);
-        var end = offset + data.Length;
-        if (account->IsMixed == 0 && end > account->Length && Libc.LSeek(handle.Descriptor, 0, Libc.SEEK_END) is var size && size > account->Length)
+        var size = Libc.LSeek(handle.Descriptor, 0, Libc.SEEK_END);
+        if (size < account->Length)
+        {
+            // Others have cut it, unless somebody died while it did that for us: whatever stands there is theirs.
+            if (size == account->Next)
+                Account.Settle(account, size, -1);
+            else
+                _account!.Mix(account, 0);
+        }
+        else if (account->IsMixed == 0 && offset + data.Length > account->Length && size > account->Length)
         {
             // Somebody died while it did just this: what stands there is ours as far as it is the same.
             if (account->Next > account->Length)
-                account->Length = Same(handle.Descriptor, data, offset, Math.Max(offset, account->Length), Math.Min(size, account->Next));
-            if (account->Length >= end)
-                return 0;
-            account->IsMixed = size > account->Length ? 1u : 0;
+                (account->MarkBytes, account->Length) = (0, Same(handle.Descriptor, data, offset, Math.Max(offset, account->Length), Math.Min(size, account->Next)));
+            if (size > account->Length)
+                _account!.Mix(account, account->Length);
         }
-        if (account->IsMixed != 0)
-            return PutBehind(handle, data[(int)Math.Clamp(account->Length - offset, 0, data.Length)..], sequence);
-        Volatile.Write(ref account->Next, Math.Max(end, account->Length));
-        var error = Put(handle, data, offset);
-        if (error != 0)
+        var within = (int)Math.Clamp(account->Length - offset, 0, data.Length);
+        if (within > 0 && Put(handle, data[..within], offset) is var error and not 0)
             return error;
-        if (end > account->Length)
+        if (within > 0)
+            Account.NoteOverwritten(account, offset + within);
+        data = data[within..];
+        if (data.Length == 0)
+            return 0;
+        if (account->IsMixed != 0 || offset + within == account->Length)
+            return PutAtEnd(handle, data, sequence);
+        // A hole comes first, and that cannot be appended.
+        var end = offset + within + data.Length;
+        Volatile.Write(ref account->Next, end);
+        error = Put(handle, data, offset + within);
+        if (error == 0 && Libc.LSeek(handle.Descriptor, 0, Libc.SEEK_END) >= end)
             Account.Extend(account, end, data);
-        else if (end > account->Length - account->MarkBytes)
-            account->MarkBytes = 0;
         Volatile.Write(ref account->Next, AccountEntry.None);
+        return error;
+    }
+
+    // Behind whatever is there: others may append to the file in this very moment, and nothing of theirs is overwritten.
+    private int PutAtEnd(OpenHandle handle, ReadOnlySpan<byte> data, ulong sequence)
+    {
+        var account = handle.Account;
+        while (data.Length > 0)
+        {
+            if (account->IsMixed == 0)
+                Volatile.Write(ref account->Next, account->Length + data.Length);
+            var error = TryWrite(handle, data, AtEnd, out var written, out var to);
+            if (written == 0)
+            {
+                Volatile.Write(ref account->Next, AccountEntry.None);
+                return error;
+            }
+            if (account->IsMixed == 0 && to - written == account->Length)
+            {
+                Account.Extend(account, to, data[..written]);
+            }
+            else
+            {
+                if (account->IsMixed == 0)
+                    _account!.Mix(account, Math.Min(account->Length, to - written));
+                if (_mixedCount++ == 0)
+                    _report($"{System.Text.Encoding.UTF8.GetString(handle.Source.Path)} was written to past the mount before all that was accepted stood in it; the rest of that is put behind (as in other such files)");
+                _account!.AddPiece(account, to - written, to, written == data.Length ? sequence : account->Sequence);
+            }
+            data = data[written..];
+        }
         return 0;
     }
 
@@ -327,67 +394,71 @@ internal sealed unsafe class Keeper : IDisposable
         return from;
     }
 
-    // Others have written where this would go, or may just now: behind whatever is there nothing is overwritten.
-    private int PutBehind(OpenHandle handle, ReadOnlySpan<byte> data, ulong sequence)
+    private int Put(OpenHandle handle, ReadOnlySpan<byte> data, long offset)
     {
-        if (!handle.Appends && Libc.Fcntl(handle.Descriptor, Libc.F_SETFL, Libc.O_APPEND) == 0)
+        while (data.Length > 0)
         {
-            handle.Appends = true;
-            if (_mixedCount++ == 0)
-                _report($"{System.Text.Encoding.UTF8.GetString(handle.Source.Path)} was written to past the mount before all that was accepted stood in it; the rest of that is put behind (as in other such files)");
+            var error = TryWrite(handle, data, offset, out var written, out _);
+            if (written == 0)
+                return error;
+            data = data[written..];
+            offset += written;
         }
-        var error = handle.Appends ? 0 : Errno.EIO;
-        fixed (byte* start = data)
-        {
-            for (var done = 0; error == 0 && done < data.Length;)
-            {
-                var written = Libc.Write(handle.Descriptor, start + done, (nuint)(data.Length - done));
-                if (written <= 0)
-                {
-                    error = written == 0 ? Errno.EIO : Libc.Error == Errno.EINTR ? 0 : Libc.Error;
-                    continue;
-                }
-                done += (int)written;
-                var end = Libc.LSeek(handle.Descriptor, 0, Libc.SEEK_CUR);
-                _account!.AddPiece(handle.Account, end - written, end, done == data.Length ? sequence : handle.Account->Sequence);
-            }
-        }
-        if (error is 0 or Errno.ENOSPC or Errno.EDQUOT)
-            return error;
-        _counters.UnkeptCount++;
         return 0;
     }
 
-    private int Put(OpenHandle handle, ReadOnlySpan<byte> data, long offset)
+    // Nothing written: the error says why it must be tried again; with none it is not to be kept, or cannot be.
+    private int TryWrite(OpenHandle handle, ReadOnlySpan<byte> data, long offset, out int written, out long end)
     {
-        fixed (byte* start = data)
+        (written, end) = (0, 0);
+        var appends = offset == AtEnd;
+        if (handle.Appends != appends && Libc.Fcntl(handle.Descriptor, Libc.F_SETFL, appends ? Libc.O_APPEND : 0) != 0)
+            return Unkept(handle, Libc.Error);
+        handle.Appends = appends;
+        while (true)
         {
-            for (var done = 0; done < data.Length;)
+            nint count;
+            fixed (byte* start = data)
             {
-                var written = Libc.PWrite(handle.Descriptor, start + done, (nuint)(data.Length - done), offset + done);
-                if (written > 0)
+                if (appends)
                 {
-                    done += (int)written;
-                    continue;
+                    // The other thread seeks too.
+                    lock (handle)
+                    {
+                        count = Libc.Write(handle.Descriptor, start, (nuint)data.Length);
+                        if (count > 0)
+                            end = Libc.LSeek(handle.Descriptor, 0, Libc.SEEK_CUR);
+                    }
                 }
-                var error = written == 0 ? Errno.EIO : Libc.Error;
-                if (error == Errno.EINTR)
-                    continue;
-                if (error is Errno.ENOSPC or Errno.EDQUOT)
+                else
                 {
-                    var isRoom = EmptyRemoved();
-                    if (IsRemoved(handle))
-                        return 0;
-                    if (!isRoom)
-                        return error;
-                    continue;
+                    count = Libc.PWrite(handle.Descriptor, start, (nuint)data.Length, offset);
+                    end = offset + count;
                 }
-                // Nothing that waiting could mend: the lines are in the log, only reading them back is lost.
-                if (_counters.UnkeptCount++ == 0)
-                    _report($"{System.Text.Encoding.UTF8.GetString(handle.Source.Path)} cannot be kept: {Errno.Text(error)}; its lines are in the log all the same");
+            }
+            if (count > 0)
+            {
+                written = (int)count;
                 return 0;
             }
+            var error = count == 0 ? Errno.EIO : Libc.Error;
+            if (error == Errno.EINTR)
+                continue;
+            if (error is not (Errno.ENOSPC or Errno.EDQUOT))
+                return Unkept(handle, error);
+            var isRoom = EmptyRemoved();
+            if (IsRemoved(handle))
+                return 0;
+            if (!isRoom)
+                return error;
         }
+    }
+
+    // Nothing that waiting could mend: the lines are in the log, only reading them back is lost.
+    private int Unkept(OpenHandle handle, int error)
+    {
+        if (_counters.UnkeptCount++ == 0)
+            _report($"{System.Text.Encoding.UTF8.GetString(handle.Source.Path)} cannot be kept: {Errno.Text(error)}; its lines are in the log all the same");
         return 0;
     }
 
@@ -398,7 +469,11 @@ internal sealed unsafe class Keeper : IDisposable
         foreach (var handle in _handles.Values)
         {
             if (IsRemoved(handle) && Underneath.Stat(handle.Descriptor, out var file) == 0 && file.Blocks > 0)
+            {
                 isAnyEmptied |= Libc.FTruncate(handle.Descriptor, 0) == 0;
+                if (handle.Account is not null)
+                    Account.Settle(handle.Account, 0, -1);
+            }
         }
         return isAnyEmptied;
     }

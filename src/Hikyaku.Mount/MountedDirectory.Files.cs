@@ -178,12 +178,13 @@ internal sealed unsafe partial class MountedDirectory
         var (unique, mode, offset, length, upto) = (request.RawUnique, (int)args.Mode, (long)args.Offset, (long)args.Length, handle.Node->LastSequence);
         _keeper.Post(upto, error =>
         {
+            var before = Libc.LSeek(handle.Descriptor, 0, Libc.SEEK_END);
             if (error == 0 && Libc.FAllocate(handle.Descriptor, mode, offset, length) != 0)
                 error = Libc.Error;
             if (error == 0 && Underneath.Stat(handle.Descriptor, out var file) == 0)
                 handle.Node->Size = (long)file.Size;
             if (error == 0)
-                NoteLength(handle.Descriptor);
+                NoteLength(handle.Descriptor, before);
             Answer(unique, error);
         });
         return Deferred;
@@ -360,7 +361,14 @@ internal sealed unsafe partial class MountedDirectory
             (node->Emptied, error) = (upto, 0);
         if (error != 0)
             return error;
-        var entry = _account is null || Underneath.Stat(fd, out var file) < 0 ? null : _account.Find(file);
+        var hasFile = Underneath.Stat(fd, out var file) == 0;
+        var entry = _account is null || !hasFile ? null : _account.Find(file);
+        // Others have added to it what is not carried yet, and whoever cuts it here has not seen that.
+        if (entry is not null && size >= entry->Length && (long)file.Size > entry->Length)
+        {
+            node->Size = size;
+            return 0;
+        }
         if (entry is not null)
             Volatile.Write(ref entry->Next, size);
         error = Libc.FTruncate(fd, size) == 0 ? 0 : Libc.Error;

@@ -603,12 +603,13 @@ internal sealed unsafe partial class MountedDirectory
         {
             if (copy.Size == 0)
                 (node->Emptied, error) = (upto, 0);
+            var before = Libc.LSeek(fd, 0, Libc.SEEK_END);
             if (error == 0)
                 error = _cutter.Resize(backing, fd, (long)copy.Size);
             if (error == 0)
                 node->Size = (long)copy.Size;
             if (error == 0 && backing.State->Session == 0)
-                NoteLength(fd);
+                NoteLength(fd, before);
             backing.EndCut();
             FinishLater(unique, copy, fd, node, error);
         });
@@ -632,10 +633,11 @@ internal sealed unsafe partial class MountedDirectory
         var (unique, mode, offset, length, upto) = (request.RawUnique, (int)args.Mode, (long)args.Offset, (long)args.Length, node->LastSequence);
         _keeper.Post(upto, error =>
         {
+            var before = Libc.LSeek(fd, 0, Libc.SEEK_END);
             if (error == 0)
                 error = _cutter.Allocate(backing, fd, mode, offset, length);
             if (error == 0 && backing.State->Session == 0)
-                NoteLength(fd);
+                NoteLength(fd, before);
             // Who writes through us appends where the node ends.
             if (error == 0 && Underneath.Stat(fd, out var file) == 0)
                 node->Size = (long)file.Size;

@@ -57,8 +57,10 @@ internal sealed unsafe partial class MountedDirectory
                 return;
             }
             _refused = suspect;
+            // Somebody opened it before we came to look, so it was looked at then; and what it grows by now may be our own doing.
+            var isSettled = Underneath.Stat(suspect.Descriptor, out var file) < 0 || _account!.Find(file) is not null;
             // Tried again when something was delivered.
-            if (Settle(suspect.Descriptor, suspect.Path) == -Errno.ENOSPC)
+            if (!isSettled && Settle(suspect.Descriptor, suspect.Path) == -Errno.ENOSPC)
                 return;
             _ = Libc.Close(suspect.Descriptor);
             _refused = null;
@@ -99,8 +101,12 @@ internal sealed unsafe partial class MountedDirectory
         if (_account is null || !node->IsRegular || IsAhead(node) || (_handles.Of(slot)?.Exists(static handle => handle.Writable) ?? false))
             return false;
         var entry = _account.Find(node->Device, node->Inode, node->Birth);
-        return entry is null ? _scan is not null : entry->Next == AccountEntry.None && Libc.LSeek(descriptor, 0, Libc.SEEK_END) > entry->Length;
+        return entry is null ? _scan is not null : IsLonger(entry, Libc.LSeek(descriptor, 0, Libc.SEEK_END));
     }
+
+    // The size is looked at first, and whether the keeper is about to change it last: it changes them the other way round.
+    private static bool IsLonger(AccountEntry* entry, long size) =>
+        size > Volatile.Read(ref entry->Length) && Volatile.Read(ref entry->Next) == AccountEntry.None;
 
     // 0, or why that cannot be now.
     private int SettleFirst(uint slot)
@@ -111,6 +117,9 @@ internal sealed unsafe partial class MountedDirectory
         Span<byte> path = stackalloc byte[HandleSlot.PathMax];
         var length = _underneath.PathOf(slot, path);
         var error = length < 0 ? length : Settle(fd, path[..length]);
+        // What was written past us the node does not know.
+        if (error == 0 && !IsAhead(_nodes[slot]) && Underneath.Stat(fd, out var file) == 0)
+            (_nodes[slot]->Size, _nodes[slot]->Modified) = ((long)file.Size, file.Modify.UnixNanoseconds);
         _ = Libc.Close(fd);
         return error;
     }
@@ -214,7 +223,7 @@ internal sealed unsafe partial class MountedDirectory
     {
         const int length = 6;
         var start = stackalloc byte[length];
-        return Libc.PRead(descriptor, start, length, 0) == length && new ReadOnlySpan<byte>(start, length) is
+        return Underneath.Peek(descriptor, start, length, 0) == length && new ReadOnlySpan<byte>(start, length) is
             [0x1f, 0x8b, ..] or [0x28, 0xb5, 0x2f, 0xfd, ..] or [0xfd, (byte)'7', (byte)'z', (byte)'X', (byte)'Z', 0]
             or [(byte)'B', (byte)'Z', (byte)'h', ..] or [0x04, 0x22, 0x4d, 0x18, ..] or [(byte)'P', (byte)'K', 3, 4, ..] or [0x1f, 0x9d, ..];
     }
@@ -280,10 +289,11 @@ internal sealed unsafe partial class MountedDirectory
             Account.Settle(entry, backing.State->Extended, _keeps ? backing.Descriptor : -1);
     }
 
-    // It has another length now, by us.
-    private void NoteLength(int descriptor)
+    // It has another length now, by us. What others added before that is still to be carried.
+    private void NoteLength(int descriptor, long before)
     {
-        if (_account is not null && Underneath.Stat(descriptor, out var file) == 0 && _account.Find(file) is var entry and not null)
+        if (_account is not null && Underneath.Stat(descriptor, out var file) == 0 && _account.Find(file) is var entry and not null
+            && (before <= entry->Length || (long)file.Size < entry->Length))
             Account.Settle(entry, (long)file.Size, -1);
     }
 }

@@ -296,7 +296,7 @@ internal sealed unsafe partial class MountedDirectory
         return 0;
     }
 
-    // What no file underneath can hold could never be kept. Seeking tells how far it reaches, and nobody uses that position.
+    // What no file underneath can hold could never be kept. Seeking tells how far it reaches.
     private bool Reaches(OpenHandle handle, ulong end)
     {
         if (end > long.MaxValue)
@@ -304,8 +304,12 @@ internal sealed unsafe partial class MountedDirectory
         if (!_keeps || handle.Descriptor < 0)
             return true;
         var ahead = Math.Min(end + ReachStep, long.MaxValue);
-        if (Libc.LSeek(handle.Descriptor, (long)ahead, 0) < 0)
-            return Libc.LSeek(handle.Descriptor, (long)end, 0) >= 0;
+        // The keeper asks where its bytes have come to stand.
+        lock (handle)
+        {
+            if (Libc.LSeek(handle.Descriptor, (long)ahead, 0) < 0)
+                return Libc.LSeek(handle.Descriptor, (long)end, 0) >= 0;
+        }
         handle.Reach = ahead;
         return true;
     }
@@ -513,17 +517,8 @@ internal sealed unsafe partial class MountedDirectory
         }
         _keeper.Post(handle.Node->LastSequence, error =>
         {
-            fixed (byte* start = copy)
-            {
-                for (var done = 0; error == 0 && done < copy.Length;)
-                {
-                    var written = Libc.PWrite(handle.Descriptor, start + done, (nuint)(copy.Length - done), offset + done);
-                    if (written > 0)
-                        done += (int)written;
-                    else if (written == 0 || Libc.Error != Errno.EINTR)
-                        error = written == 0 ? Errno.EIO : Libc.Error;
-                }
-            }
+            if (error == 0)
+                error = _keeper.Overwrite(handle, copy, offset);
             if (error == 0)
                 AnswerNow(rawUnique, (uint)copy.Length);
             else

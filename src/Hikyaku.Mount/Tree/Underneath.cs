@@ -146,6 +146,19 @@ internal sealed unsafe class Underneath : IDisposable
         return error;
     }
 
+    /// <summary>Reads, and leaves no time behind of having done so where we may; not for a descriptor that another thread gives flags.</summary>
+    public static nint Peek(int descriptor, byte* buffer, int length, long offset)
+    {
+        const int getFlags = 3;
+
+        var flags = Libc.Fcntl(descriptor, getFlags, 0);
+        var isQuiet = Libc.Fcntl(descriptor, Libc.F_SETFL, flags | Libc.O_NOATIME) == 0;
+        var read = Libc.PRead(descriptor, buffer, (nuint)length, offset);
+        if (isQuiet)
+            _ = Libc.Fcntl(descriptor, Libc.F_SETFL, flags);
+        return read;
+    }
+
     /// <summary>Whether anybody has this file, of which we have a descriptor for reading, open for writing. Null = that cannot be told.</summary>
     public static bool? IsWritten(int descriptor)
     {

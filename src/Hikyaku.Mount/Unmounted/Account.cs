@@ -154,6 +154,27 @@ internal sealed unsafe class Account : IDisposable
         }
     }
 
+    /// <summary>Others wrote to the file what we do not account for: what we put into it from now on stands in pieces.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="length">What lies below is ours.</param>
+    public void Mix(AccountEntry* file, long length)
+    {
+        lock (_gate)
+        {
+            // Pieces from when it was mixed before are accounted for, and may since have been cut off and written anew.
+            for (var at = First; file->Sequence != 0 && at < Header->End; at += ((AccountEntry*)(_start + at))->Size)
+            {
+                var piece = (AccountEntry*)(_start + at);
+                if (IsPieceOf(piece, file))
+                    Volatile.Write(ref piece->Birth, -1);
+            }
+            if (length < file->Length)
+                (file->MarkBytes, file->Length) = (0, length);
+            file->IsMixed = 1;
+            Volatile.Write(ref file->Next, AccountEntry.None);
+        }
+    }
+
     /// <summary>The keeper put this behind bytes of others, up to this record.</summary>
     public void AddPiece(AccountEntry* file, long from, long to, ulong sequence)
     {
@@ -173,7 +194,7 @@ internal sealed unsafe class Account : IDisposable
             for (var at = First; at < Header->End; at += ((AccountEntry*)(_start + at))->Size)
             {
                 var piece = (AccountEntry*)(_start + at);
-                if (piece->IsPiece != 0 && piece->Device == file->Device && piece->Inode == file->Inode && piece->Birth == file->Birth)
+                if (IsPieceOf(piece, file))
                     pieces.Add((piece->Next, piece->Length));
             }
         }
@@ -195,6 +216,13 @@ internal sealed unsafe class Account : IDisposable
         var bytes = (int)Math.Min(MarkBytesMax, length);
         if (TrySum(descriptor, length - bytes, bytes, out var sum))
             (entry->MarkSum, entry->MarkBytes) = (sum, (uint)bytes);
+    }
+
+    /// <summary>Bytes below its length were written over, up to this offset.</summary>
+    public static void NoteOverwritten(AccountEntry* entry, long to)
+    {
+        if (to > entry->Length - entry->MarkBytes)
+            entry->MarkBytes = 0;
     }
 
     /// <summary>The file was made longer, and ends with these bytes.</summary>
@@ -356,10 +384,13 @@ internal sealed unsafe class Account : IDisposable
         return true;
     }
 
+    private static bool IsPieceOf(AccountEntry* piece, AccountEntry* file) =>
+        piece->IsPiece != 0 && piece->Device == file->Device && piece->Inode == file->Inode && piece->Birth == file->Birth;
+
     private static bool TrySum(int descriptor, long offset, int bytes, out uint sum)
     {
         var buffer = stackalloc byte[MarkBytesMax];
-        var isRead = offset >= 0 && Libc.PRead(descriptor, buffer, (nuint)bytes, offset) == bytes;
+        var isRead = offset >= 0 && Underneath.Peek(descriptor, buffer, bytes, offset) == bytes;
         sum = isRead ? Sum(new ReadOnlySpan<byte>(buffer, bytes)) : 0;
         return isRead;
     }

@@ -6,6 +6,7 @@ using Hikyaku.Log;
 using Hikyaku.Mount;
 using Xunit;
 using static Hikyaku.Tests.Mount.KernelEnd;
+using Libc = Hikyaku.Mount.Libc;
 
 namespace Hikyaku.Tests.Mount;
 
@@ -333,6 +334,43 @@ public sealed unsafe partial class UnmountedTests
         Assert.Equal(40, content.Distinct().Count());
         var carried = string.Concat(Carried(kernel).Select(static line => line[(line.IndexOf(' ', line.IndexOf(' ') + 1) + 1)..]));
         Assert.Equal(string.Concat(Enumerable.Range(0, 20).Select(static i => $"past {i}\n")), carried);
+    }
+
+    [Fact]
+    public void What_others_append_in_the_very_moment_of_a_batch_is_not_overwritten()
+    {
+        const int files = 400;
+        using var kernel = Kernel();
+        Settled(kernel);
+        var places = new List<int>();
+        ulong unique = 2;
+        for (var i = 0; i < files; i++)
+        {
+            var (_, handle) = kernel.Create($"{i}.log", unique += 2);
+            kernel.Write(handle, unique += 2, "through\n");
+            using var program = File.OpenHandle(PathOf(kernel, $"{i}.log"), FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+            var fd = (int)program.DangerousGetHandle();
+            Assert.Equal(0, Libc.Fcntl(fd, Libc.F_SETFL, Libc.O_APPEND));
+            var other = new Thread(() =>
+            {
+                // As soon as anything of the batch is to be seen, or shortly before.
+                for (var spins = i % 40 * 25; spins > 0 && Libc.LSeek(fd, 0, Libc.SEEK_END) == 0; spins--)
+                {
+                }
+                fixed (byte* text = "past\n"u8)
+                    Assert.Equal(5, Libc.Write(fd, text, 5));
+            });
+            other.Start();
+            Assert.Equal(0, kernel.Ask(Opcode.FSync, unique += 2, 1, Bytes(new FSyncIn { Handle = handle })).Error);
+            other.Join();
+            places.Add(File.ReadAllText(PathOf(kernel, $"{i}.log")).IndexOf("past", StringComparison.Ordinal));
+        }
+        Assert.DoesNotContain(-1, places);
+        Assert.All(Enumerable.Range(0, files), i => Assert.Equal(13, new FileInfo(PathOf(kernel, $"{i}.log")).Length));
+        kernel.Remount();
+        Settled(kernel);
+        Assert.Equal(files, Carried(kernel).Count(static line => line.EndsWith(" past\n", StringComparison.Ordinal)));
+        Assert.Equal(files, Carried(kernel).Count);
     }
 
     [Fact]
