@@ -26,6 +26,7 @@ public sealed class TransferProcess
     private readonly Lock _lock = new();
     private readonly List<Pump> _pumps = [];
     private readonly Dictionary<string, ServerList> _servers = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Slices> _slices = new(StringComparer.Ordinal);
     private readonly Dictionary<string, FileGate> _gates = new(StringComparer.Ordinal);
     private string[] _abandoned = [];
     private ReceiveIntake? _intake;
@@ -198,8 +199,11 @@ public sealed class TransferProcess
             // Whoever has something to repeat comes first; a log that is not there yet has not.
             if (_settings.Disk.TryStat(settings.Journal, out _, out _))
                 gate.Expect(pump);
+            // Behind the gate: what must be repeated is repeated first.
+            if (file.Slices is { } kept && !_slices.ContainsKey(file.Path))
+                tasks.Add((_slices[file.Path] = new Slices(file.Path, kept, gate, TimeZoneInfo.Local, _settings.Time, _settings.Report)).RunAsync(cancel));
             tasks.Add(KeepPumpAsync(settings, route, tail, journal => Filtered(new FileOutput(
-                file, pump, gate, _settings.Disk, isDurable, journal.IsOfEarlierBoot, TimeZoneInfo.Local, _settings.Time, _settings.Report)), cancel));
+                file, pump, gate, _settings.Disk, isDurable, journal.IsOfEarlierBoot, TimeZoneInfo.Local, _settings.Time, _settings.Report) { Slices = _slices.GetValueOrDefault(file.Path) }), cancel));
         }
 
         if (route.Pipe is { } pipe)

@@ -119,6 +119,23 @@ public sealed record FileOutputSettings(string Path)
 {
     public string Format { get; init; } = "%L";
     public string Time { get; init; } = "%F %T";
+
+    /// <summary>Only with directives of time in the path; null: slices stay as they are.</summary>
+    public SliceSettings? Slices { get; init; }
+}
+
+/// <summary>What becomes of files of a time that is over. Null, or the largest number: they may be as old, and as large together, as they will.</summary>
+public sealed record SliceSettings
+{
+    public bool Compress { get; init; }
+    public TimeSpan? Age { get; init; }
+    public long Bytes { get; init; } = long.MaxValue;
+
+    /// <summary>A slice is finished when its time is over by so much, and no line came for it for so long.</summary>
+    internal TimeSpan Grace { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>How often slices are looked at.</summary>
+    internal TimeSpan Interval { get; init; } = TimeSpan.FromMinutes(1);
 }
 
 /// <summary>A process that answers each line, with another or with nothing. <see cref="Timeout"/>: it is ended when it has not for so long.</summary>

@@ -68,6 +68,12 @@ public sealed record ReceiverStatus(string Name, bool Healthy, string Problem, l
     /// <summary>Gets lines only while no other server is healthy.</summary>
     public bool IsStandby { get; init; }
 
+    /// <summary>Of a file tree: slices of time that were compressed.</summary>
+    public long Compressed { get; init; }
+
+    /// <summary>Of a file tree: slices of time that were removed, being too old or too many.</summary>
+    public long Removed { get; init; }
+
     /// <summary>Not in the list any more, and not done with what it has.</summary>
     public bool IsLeaving { get; init; }
 }

@@ -2,13 +2,13 @@ namespace Hikyaku.Transfer.Outputs;
 
 /// <summary>
 /// Several pumps may append to the same files. From the moment one notes their lengths until its chunk is done, no other may
-/// write; and before all of them have finished what their journals hold, nobody writes anything new.
+/// write, nor may a finished slice be put away; and before all of them have finished what their journals hold, nobody writes anything new.
 /// </summary>
 internal sealed class FileGate
 {
     private readonly Lock _lock = new();
     private readonly List<FileOutput> _outputs = [];
-    private FileOutput? _owner;
+    private object? _owner;
     private readonly HashSet<string> _repeating = new(StringComparer.Ordinal);
 
     /// <summary>Announces a pump that will write here, before any of them begins.</summary>
@@ -34,7 +34,7 @@ internal sealed class FileGate
             Pulse();
     }
 
-    public bool TryEnter(FileOutput output)
+    public bool TryEnter(object output)
     {
         lock (_lock)
         {
@@ -45,7 +45,7 @@ internal sealed class FileGate
         }
     }
 
-    public void Exit(FileOutput output, bool pulse = true)
+    public void Exit(object output, bool pulse = true)
     {
         lock (_lock)
         {

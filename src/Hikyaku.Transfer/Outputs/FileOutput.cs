@@ -67,6 +67,9 @@ internal sealed class FileOutput : Output
         gate.Join(this);
     }
 
+    /// <summary>What looks after the slices of its path; null: nobody.</summary>
+    public Slices? Slices { get; init; }
+
     public override Chunk? TryBegin(ReadOnlySpan<byte> note)
     {
         if (_busy)
@@ -106,7 +109,7 @@ internal sealed class FileOutput : Output
     }
 
     public override IReadOnlyList<ReceiverStatus> Status() =>
-        [new ReceiverStatus(_settings.Path, _problem.Length == 0, _problem, _lines, _bytes, _busy ? 1 : 0, _repeats)];
+        [new ReceiverStatus(_settings.Path, _problem.Length == 0, _problem, _lines, _bytes, _busy ? 1 : 0, _repeats) { Compressed = Slices?.Compressed ?? 0, Removed = Slices?.Removed ?? 0 }];
 
     public override async ValueTask DisposeAsync()
     {
@@ -454,8 +457,9 @@ internal sealed class FileOutput : Output
         {
             if (reader.Read(out var path) != ReadResult.Success || reader.Read(out var format) != ReadResult.Success || reader.Read(out var time) != ReadResult.Success)
                 return;
-            var settings = new FileOutputSettings(Encoding.UTF8.GetString(path.Payload))
+            var settings = output._settings with
             {
+                Path = Encoding.UTF8.GetString(path.Payload),
                 Format = Encoding.UTF8.GetString(format.Payload),
                 Time = Encoding.UTF8.GetString(time.Payload),
             };

@@ -52,7 +52,7 @@ internal static class CheckCommand
                 Describe(forward.Credentials?.Tls, output);
             }
             if (route.File is { } file)
-                output.WriteLine($"           to file {file.Path}, format {file.Format}, time {file.Time}");
+                output.WriteLine($"           to file {file.Path}, format {file.Format}, time {file.Time}{file.DescribeSlices()}");
             if (route.Pipe is { } pipe)
                 output.WriteLine($"           to the process {pipe.Describe()}");
         }

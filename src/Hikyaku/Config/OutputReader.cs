@@ -1,4 +1,5 @@
 using Hikyaku.Transfer;
+using Hikyaku.Transfer.Outputs;
 using Hikyaku.Transfer.Plugins;
 
 namespace Hikyaku.Config;
@@ -8,7 +9,8 @@ namespace Hikyaku.Config;
 /// <param name="written">Where the paths that are written to are noted.</param>
 internal sealed class OutputReader(Problems problems, Func<Section, string, WrittenNode, string> fullPath, Action<string, string, WrittenNode> written)
 {
-    public static readonly string[] FileKeys = ["path", "format", "time"];
+    public static readonly string[] FileKeys = ["path", "format", "time", "compress", "retain"];
+    public static readonly string[] RetainKeys = ["age", "size"];
     public static readonly string[] PipeKeys = ["command", "framing", "format", "time", "output"];
 
     public static readonly string[] FilterKeys = ["command", "framing", "timeout"];
@@ -24,7 +26,7 @@ internal sealed class OutputReader(Problems problems, Func<Section, string, Writ
             if (OutputFormat.CheckPathTime(path) is { } wrong)
                 section.Expect(node, "path", wrong);
         }
-        return new FileSettings(path, ReadFormat(section, FileSettings.DefaultFormat), ReadTime(section));
+        return new FileSettings(path, ReadFormat(section, FileSettings.DefaultFormat), ReadTime(section)) { Slices = ReadSlices(section, path) };
     }
 
     public PipeSettings ReadPipe(Section section)
@@ -41,6 +43,35 @@ internal sealed class OutputReader(Problems problems, Func<Section, string, Writ
         }
         // What has its length before it needs no line end.
         return new PipeSettings(command, framing, ReadFormat(section, framing is Framing.Length ? "%l" : FileSettings.DefaultFormat), ReadTime(section), output);
+    }
+
+    private SliceSettings? ReadSlices(Section section, string path)
+    {
+        var settings = new SliceSettings { Compress = section.Choice("compress", false, ("none", false), ("gzip", true)) };
+        if (section.Find("retain") is { } node)
+        {
+            var retain = new Section(node, section.Path("retain"), problems, RetainKeys);
+            settings = settings with
+            {
+                Age = retain.Value<TimeSpan?>("age", null, "a duration such as 36h or 30d", static (string t, out TimeSpan? v) =>
+                {
+                    var ok = Quantity.TryParseDuration(t, out var age);
+                    v = age;
+                    return ok;
+                }),
+                Bytes = retain.Value("size", long.MaxValue, "a size such as 10GiB", static (string t, out long v) => Quantity.TryParseSize(t, out v)),
+            };
+            if (node is WrittenMapping { Entries: [] })
+                problems.Add(node, $"{retain.Name} is empty; expected age, or size, or both");
+        }
+        if (settings == new SliceSettings())
+            return null;
+        var key = settings.Compress ? "compress" : "retain";
+        if (SlicePattern.Problem(path) is { } missing)
+            problems.Add(section.Find(key)!, $"{section.Path(key)} needs in {section.Path("path")} {missing}");
+        else if (settings.Compress && path.EndsWith(SlicePattern.CompressedSuffix, StringComparison.Ordinal))
+            problems.Add(section.Find(key)!, $"{section.Path(key)} adds {SlicePattern.CompressedSuffix} to the names of files, and {section.Path("path")} ends so already");
+        return settings;
     }
 
     public FilterSettings ReadFilter(Section section, bool ofMessages)

@@ -2,12 +2,12 @@ using System.Globalization;
 
 namespace Hikyaku.Config;
 
-/// <summary>Sizes (B, KiB, MiB, GiB) and durations (ms, s, m, h) as people write them.</summary>
+/// <summary>Sizes (B, KiB, MiB, GiB) and durations (ms, s, m, h, d) as people write them.</summary>
 internal static class Quantity
 {
     private static readonly (string Unit, long Bytes)[] Sizes = [("B", 1), ("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30)];
 
-    private static readonly (string Unit, long Milliseconds)[] Durations = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+    private static readonly (string Unit, long Milliseconds)[] Durations = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
     public static bool TryParseSize(string text, out long bytes) => TryParse(text, Sizes, out bytes);
 
@@ -31,7 +31,8 @@ internal static class Quantity
         < 1000 => $"{time.TotalMilliseconds:0} ms",
         < 60_000 => $"{time.TotalSeconds:0.#} s",
         < 3_600_000 => $"{time.TotalMinutes:0.#} min",
-        _ => $"{time.TotalHours:0.#} h",
+        < 2 * 86_400_000 => $"{time.TotalHours:0.#} h",
+        _ => $"{time.TotalDays:0.#} d",
     };
 
     private static bool TryParse(string text, (string Unit, long Factor)[] units, out long value)

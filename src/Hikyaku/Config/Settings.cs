@@ -81,6 +81,12 @@ internal sealed record RouteSettings(string Name, IReadOnlyList<string> From, IR
 /// <param name="Path">Absolute; with {host}, {path} or {file} one file per source, else one for all.</param>
 internal sealed record FileSettings(string Path, string Format, string Time)
 {
+    public SliceSettings? Slices { get; init; }
+
+    /// <summary>What becomes of finished slices, in words.</summary>
+    public string DescribeSlices() => Slices is null ? "" : (Slices.Compress ? ", finished slices compressed" : "")
+        + (Slices.Age is { } age ? $", removed when older than {Quantity.Show(age)}" : "") + (Slices.Bytes < long.MaxValue ? $", the oldest removed beyond {Quantity.Show(Slices.Bytes)} together" : "");
+
     public const string DefaultFormat = "%L";
     public const string DefaultTime = "%F %T";
 }

@@ -70,6 +70,7 @@ internal static class StatusPage
                 + (receiver.Weight > 1 ? $", weight {receiver.Weight}" : "") + (receiver.IsStandby ? ", standby" : "") + (receiver.IsLeaving ? ", leaving" : "")
                 + $"; {Lines(receiver.Lines)}, {Quantity.Show(receiver.Bytes)}"
                 + (receiver.ChunksInFlight > 0 ? $", {(receiver.ChunksInFlight is 1 ? "1 chunk" : $"{receiver.ChunksInFlight} chunks")} in flight" : "")
+                + (receiver.Compressed > 0 ? $", {receiver.Compressed} slices compressed" : "") + (receiver.Removed > 0 ? $", {receiver.Removed} slices removed" : "")
                 + (receiver.Repeats > 0 ? $", {receiver.Repeats} repeated" : ""));
         foreach (var source in pump.Sources.Where(s => s.Matched).OrderByDescending(s => s.Bytes).Take(SourcesMax))
             page.WriteLine($"  source  {source.Host}:{source.Path}: {Lines(source.Lines)}, {Quantity.Show(source.Bytes)}, last {source.Last:yyyy-MM-dd HH:mm:ss}Z"

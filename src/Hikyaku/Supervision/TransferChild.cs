@@ -112,7 +112,7 @@ internal static class TransferChild
         Match = route.Match,
         Rules = route.Rules,
         Forward = route.Forward?.Translate(),
-        File = route.File is { } file ? new FileOutputSettings(file.Path) { Format = file.Format, Time = file.Time } : null,
+        File = route.File is { } file ? new FileOutputSettings(file.Path) { Format = file.Format, Time = file.Time, Slices = file.Slices } : null,
         Filter = route.Filter is { } filter ? filter with { Command = filter.Command with { Launcher = PluginChild.Launcher } } : null,
         Pipe = route.Pipe?.Translate(PluginChild.Launcher),
     };

@@ -32,6 +32,7 @@ public sealed class SchemaTests
         AssertKeys(ForwardReader.ServerKeys, definitions.GetProperty("server"));
         AssertKeys(SecurityReader.SenderTlsKeys, forward.GetProperty("properties").GetProperty("tls"));
         AssertKeys(OutputReader.FileKeys, to.GetProperty("properties").GetProperty("file"));
+        AssertKeys(OutputReader.RetainKeys, to.GetProperty("properties").GetProperty("file").GetProperty("properties").GetProperty("retain"));
         AssertKeys(OutputReader.PipeKeys, to.GetProperty("properties").GetProperty("pipe"));
     }
 
