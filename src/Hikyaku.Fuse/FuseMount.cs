@@ -17,17 +17,18 @@ public static class FuseMount
     /// </summary>
     /// <param name="mountPoint">An existing directory.</param>
     /// <param name="source">The name that `df` shows.</param>
+    /// <param name="noExec">No program may be started from it.</param>
     /// <exception cref="FuseException">See <see cref="FuseFailure"/>.</exception>
-    public static FuseDevice Mount(string mountPoint, string source)
+    public static FuseDevice Mount(string mountPoint, string source, bool noExec = false)
     {
         var path = CheckMountPoint(mountPoint);
         if (Libc.GetEUid() != 0)
-            return Fusermount.Mount(path, source, OthersMayBeAllowed());
+            return Fusermount.Mount(path, source, OthersMayBeAllowed(), noExec);
 
         var device = FuseDevice.Open();
         var options = string.Create(CultureInfo.InvariantCulture,
             $"fd={device.Descriptor},rootmode=40000,user_id=0,group_id={Libc.GetEGid()},default_permissions,allow_other");
-        if (Libc.Mount(source, path, Type, Libc.MS_NOSUID | Libc.MS_NODEV, options) == 0)
+        if (Libc.Mount(source, path, Type, Libc.MS_NOSUID | Libc.MS_NODEV | (noExec ? Libc.MS_NOEXEC : 0), options) == 0)
             return device;
         var errno = Marshal.GetLastPInvokeError();
         device.Dispose();

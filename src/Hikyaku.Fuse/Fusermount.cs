@@ -10,9 +10,9 @@ internal static unsafe class Fusermount
 {
     private const string Program = "fusermount3";
 
-    public static FuseDevice Mount(string path, string source, bool allowOther)
+    public static FuseDevice Mount(string path, string source, bool allowOther, bool noExec = false)
     {
-        var options = $"fsname={Escape(source)},subtype={FuseMount.Subtype},nosuid,nodev,default_permissions{(allowOther ? ",allow_other" : "")}";
+        var options = $"fsname={Escape(source)},subtype={FuseMount.Subtype},nosuid,nodev{(noExec ? ",noexec" : "")},default_permissions{(allowOther ? ",allow_other" : "")}";
         var ends = stackalloc int[2];
         if (Libc.SocketPair(Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0, ends) < 0)
             throw new FuseException(FuseFailure.Other, $"no socket pair: {Errno.Text(Marshal.GetLastPInvokeError())}");

@@ -17,6 +17,7 @@ internal static unsafe partial class Libc
     public const int MAP_POPULATE = 0x8000;
     public const nuint MS_NOSUID = 2;
     public const nuint MS_NODEV = 4;
+    public const nuint MS_NOEXEC = 8;
     public const int MNT_DETACH = 2;
     public const int UMOUNT_NOFOLLOW = 8;
     public const int AF_UNIX = 1;

@@ -34,7 +34,7 @@ public sealed record TransferSettings
     public RandomFill Nonces { get; init; } = RandomNumberGenerator.Fill;
 
     /// <summary>Who knows the addresses of hosts that may connect.</summary>
-    public HostLookup Lookup { get; init; } = Dns.GetHostAddressesAsync;
+    public HostLookup Lookup { get; init; } = LookUpAsync;
 
     /// <summary>Who knows the servers of a service.</summary>
     internal SrvLookup Srv { get; init; } = ServiceRecords.LookUpAsync;
@@ -42,6 +42,10 @@ public sealed record TransferSettings
     /// <summary>What rings when a mount has written.</summary>
     internal Func<TransferSettings, MountLog, LogTail> Tail { get; init; } = static (settings, mount) =>
         Doorbell.Open(Path.Combine(settings.StateDirectory, "doorbells", mount.Name), mount.DoorbellFd, mount.Name);
+
+    // The C library blocks a thread until name servers answer, for half a minute if they do not: one of its own, not of the pool.
+    private static Task<IPAddress[]> LookUpAsync(string host, CancellationToken cancellation) => Task.Factory.StartNew(
+        () => Dns.GetHostAddresses(host), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 }
 
 /// <summary>The log of one mount, as this process reads it. <see cref="DoorbellFd"/> is the inherited eventfd that the mount rings.</summary>

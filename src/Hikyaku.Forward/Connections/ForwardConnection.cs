@@ -145,5 +145,11 @@ public sealed class ForwardConnection : IAsyncDisposable
         return $"the receiver answers with something else than an ack: {Printable.Text(bytes)}";
     }
 
-    private static string Describe(Exception e) => e.InnerException?.Message ?? e.Message;
+    // Through TLS what happened is two exceptions deep.
+    private static string Describe(Exception e)
+    {
+        while (e.InnerException is { } inner)
+            e = inner;
+        return e.Message;
+    }
 }

@@ -38,7 +38,7 @@ public sealed class ForwardListener : Listener
     /// <summary>Binds and listens; from now on connections queue up. Throws <see cref="ForwardException"/> naming the address and the way out.</summary>
     /// <param name="address">What to bind; a name is looked up, its first address counts.</param>
     /// <param name="report">Takes a line of text for people.</param>
-    /// <param name="connectionsMax">Connections beyond this many are closed at once, and reported.</param>
+    /// <param name="connectionsMax">Connections beyond this many are closed at once, and reported; those not admitted yet do not count.</param>
     public static ForwardListener Open(ForwardAddress address, Action<string> report, int connectionsMax = 1024)
     {
         var ip = Resolve(address);
@@ -113,7 +113,7 @@ public sealed class ForwardListener : Listener
     {
         lock (connections)
         {
-            if (connections.Count >= connectionsMax)
+            if (connections.Count - server.Strangers >= connectionsMax)
             {
                 socket.Dispose();
                 // Once per crossing of the limit, not once per try.

@@ -38,9 +38,12 @@ public sealed class ForwardServer(
     private static readonly TimeSpan LastAckGrace = TimeSpan.FromSeconds(1);
 
     private readonly TimeProvider clock = time ?? TimeProvider.System;
-    private readonly PeerReports peers = new(text => report($"{text}; connection closed"), time ?? TimeProvider.System);
+    private readonly PeerReports peers = new(report, time ?? TimeProvider.System, "; connection closed");
     private readonly BufferBudget budget = new(buffersBytesMax, report, time ?? TimeProvider.System);
     private ulong connections;
+
+    /// <summary>Connections that do not count among the many: they have not proved who they are, and have a limit of their own.</summary>
+    internal int Strangers => admission?.Waiting ?? 0;
 
     /// <summary>Serves one connection to its end and disposes the stream. Does not throw; what goes wrong is this connection's alone.</summary>
     public async Task ServeAsync(Stream stream, string peer, CancellationToken cancellation)

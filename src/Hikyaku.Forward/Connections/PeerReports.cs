@@ -6,32 +6,55 @@ namespace Hikyaku.Forward;
 /// </summary>
 /// <param name="report">Takes the lines, "address: trouble".</param>
 /// <param name="time">The clock of the minute.</param>
-public sealed class PeerReports(Action<string> report, TimeProvider time)
+/// <param name="ending">Stands behind each trouble.</param>
+public sealed class PeerReports(Action<string> report, TimeProvider time, string ending = "")
 {
     /// <summary>Peers in trouble that are remembered; with more, all of them may be named anew.</summary>
     public const int PeersMax = 4096;
+
+    /// <summary>Lines a minute for all peers together.</summary>
+    public const int LinesMax = 60;
 
     private const int TroublesMax = 8;
 
     private static readonly TimeSpan QuietTime = TimeSpan.FromMinutes(1);
 
     private readonly Dictionary<string, (long Since, HashSet<string> Troubles)> troubled = new(StringComparer.Ordinal);
+    private long minute;
+    private int lines, leftOut;
 
-    /// <summary>Reports the trouble, unless this peer had it, or too many others, before.</summary>
+    /// <summary>Reports the trouble, unless this peer had it, or too many others, before, or too many peers are in trouble.</summary>
     public void Tell(string peer, string trouble)
     {
+        var network = PeerNetwork.Of(peer);
+        var before = 0;
+        bool isLast;
         lock (troubled)
         {
-            if (!troubled.TryGetValue(peer, out var known))
+            var isNew = !troubled.TryGetValue(network, out var known);
+            if (!isNew && (known.Troubles.Count >= TroublesMax || known.Troubles.Contains(trouble)))
+                return;
+            if (time.GetElapsedTime(minute) >= QuietTime)
+                (minute, lines, before, leftOut) = (time.GetTimestamp(), 0, leftOut, 0);
+            if (lines >= LinesMax)
+            {
+                leftOut++;
+                return;
+            }
+            isLast = ++lines == LinesMax;
+            if (isNew)
             {
                 if (troubled.Count >= PeersMax)
                     troubled.Clear();
-                troubled[peer] = known = (time.GetTimestamp(), new HashSet<string>(StringComparer.Ordinal));
+                troubled[network] = known = (time.GetTimestamp(), new HashSet<string>(StringComparer.Ordinal));
             }
-            if (known.Troubles.Count >= TroublesMax || !known.Troubles.Add(trouble))
-                return;
+            known.Troubles.Add(trouble);
         }
-        report($"{peer}: {trouble}");
+        if (before > 0)
+            report($"{before} reports about peers were left out");
+        report($"{peer}: {trouble}{ending}");
+        if (isLast)
+            report($"{LinesMax} reports about peers within a minute; more are left out, and counted");
     }
 
     /// <summary>The peer does well: its next trouble is news.</summary>
@@ -40,10 +63,11 @@ public sealed class PeerReports(Action<string> report, TimeProvider time)
         // Nobody is in trouble nearly always, and who is finds the way out a message later.
         if (troubled.Count == 0)
             return;
+        var network = PeerNetwork.Of(peer);
         lock (troubled)
         {
-            if (troubled.TryGetValue(peer, out var known) && time.GetElapsedTime(known.Since) >= QuietTime)
-                troubled.Remove(peer);
+            if (troubled.TryGetValue(network, out var known) && time.GetElapsedTime(known.Since) >= QuietTime)
+                troubled.Remove(network);
         }
     }
 }

@@ -18,6 +18,7 @@ public sealed class Admission(AdmissionSettings settings, string host, HostLooku
     private readonly AllowList? allow = settings.Networks.Count + settings.Names.Count > 0 ? new AllowList(settings.Networks, settings.Names, lookup, time) : null;
     private readonly TlsFiles? files = settings.Tls is { } tls ? new TlsFiles(tls, time, report) : null;
     private readonly ServerHandshake? handshake = settings.SharedKey is { } key ? new ServerHandshake(host, key, settings.Users, fill) : null;
+    private readonly Doorstep doorstep = new();
     private long notAllowed, refused;
     private int inside;
 
@@ -27,11 +28,17 @@ public sealed class Admission(AdmissionSettings settings, string host, HostLooku
     /// <summary>Says when certificates expire or cannot be read, until cancelled.</summary>
     public Task WatchAsync(CancellationToken cancellation) => files?.WatchAsync(cancellation) ?? Task.Delay(Timeout.InfiniteTimeSpan, time, cancellation);
 
+    /// <summary>Connections that have neither passed nor been refused.</summary>
+    internal int Waiting => doorstep.Taken;
+
     /// <summary>The stream to go on with, or null: then the connection is to be closed.</summary>
     internal async ValueTask<Stream?> PassAsync(Stream stream, ReceiveBuffer buffer, string peer, PeerReports peers, CancellationToken cancellation)
     {
+        if (doorstep.Enter(peer) is { } crowd)
+            return Refuse(peers, peer, crowd);
         using var limit = new CancellationTokenSource(PassTime, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
+        var hasPassed = false;
         try
         {
             if (allow is not null && !(IPAddress.TryParse(peer, out var address) && await allow.AllowsAsync(address, either.Token)))
@@ -54,21 +61,25 @@ public sealed class Admission(AdmissionSettings settings, string host, HostLooku
                 }
                 stream = await TlsHandshake.AcceptAsync(stream, files, either.Token);
             }
-            if (handshake is null || await handshake.RunAsync(stream, buffer, either.Token) is not { } trouble)
-                return stream;
-            if (trouble.Length > 0)
-                Refuse(peers, peer, trouble);
+            if (handshake is not null && await handshake.RunAsync(stream, buffer, either.Token) is { } trouble)
+                return trouble.Length > 0 ? Refuse(peers, peer, trouble) : null;
+            hasPassed = true;
+            return stream;
         }
         catch (ForwardException e)
         {
-            Refuse(peers, peer, e.Message);
+            return Refuse(peers, peer, e.Message);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            Refuse(peers, peer, $"has not proved who it is within {PassTime.TotalSeconds} s");
+            return Refuse(peers, peer, $"has not proved who it is within {PassTime.TotalSeconds} s");
         }
-        await stream.DisposeAsync();
-        return null;
+        finally
+        {
+            doorstep.Leave(peer);
+            if (!hasPassed)
+                await stream.DisposeAsync();
+        }
     }
 
     internal void Enter() => Interlocked.Increment(ref inside);
@@ -88,7 +99,15 @@ public sealed class Admission(AdmissionSettings settings, string host, HostLooku
         if (stream is not NetworkStream { Socket: var socket })
             return ForwardServer.TlsHandshake;
         var first = new byte[1];
-        return await socket.ReceiveAsync(first, SocketFlags.Peek, cancellation) == 0 ? null : first[0];
+        try
+        {
+            return await socket.ReceiveAsync(first, SocketFlags.Peek, cancellation) == 0 ? null : first[0];
+        }
+        catch (SocketException)
+        {
+            // Reset instead of closed.
+            return null;
+        }
     }
 }
 

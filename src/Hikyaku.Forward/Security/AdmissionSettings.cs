@@ -56,7 +56,7 @@ public sealed record CredentialSettings
     {
         var words = new List<string>();
         if (Tls is { } tls)
-            words.Add($"TLS{(tls.Verify ? $", verified by {tls.Authorities ?? "whom this system trusts"}" : ", NOT VERIFIED")}{(tls.Certificate is null ? "" : $", certificate {tls.Certificate}")}");
+            words.Add($"TLS{(tls.Only13 ? " 1.3" : "")}{(tls.Verify ? $", verified by {tls.Authorities ?? "whom this system trusts"}" : ", NOT VERIFIED")}{(tls.Certificate is null ? "" : $", certificate {tls.Certificate}")}");
         if (SharedKey is not null)
             words.Add("shared key");
         if (User is { } user)
@@ -74,7 +74,7 @@ public sealed record TlsSettings
     /// <summary>The private key of <see cref="Certificate"/>, without a pass phrase.</summary>
     public string? Key { get; init; }
 
-    /// <summary>Who may have signed the peer's certificate. Null: at a receiver, peers need none; at a sender, whom this system trusts.</summary>
+    /// <summary>To whom the peer's certificate must lead: a root, and what is between. Null: at a receiver, peers need none; at a sender, whom this system trusts.</summary>
     public string? Authorities { get; init; }
 
     /// <summary>Nothing older than TLS 1.3; otherwise than 1.2.</summary>

@@ -19,12 +19,12 @@ public sealed class AllowList(IReadOnlyList<IPNetwork> networks, IReadOnlyList<s
     /// <summary>Strangers that keep coming cause no more lookups than one round in this time.</summary>
     public static readonly TimeSpan LookupPause = TimeSpan.FromSeconds(10);
 
-    private static readonly TimeSpan AnswerTime = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan StrangersPatience = TimeSpan.FromSeconds(5);
 
     private static readonly TimeSpan KnownPatience = TimeSpan.FromSeconds(2);
 
-    // Of a thousand names not all at once.
-    private const int LookupsAtOnce = 16;
+    // A lookup occupies a thread until it is back, however long name servers are silent.
+    private const int LookupsAtOnce = 2;
 
     private readonly Lock gate = new();
     private readonly Dictionary<string, IPAddress[]> known = new(StringComparer.Ordinal);
@@ -37,9 +37,9 @@ public sealed class AllowList(IReadOnlyList<IPNetwork> networks, IReadOnlyList<s
         network = default;
         var slash = text.IndexOf('/', StringComparison.Ordinal);
         var written = slash < 0 ? text : text[..slash];
-        // The parser also takes 10.1 for 10.0.0.1, and interfaces of this machine.
+        // The parser also takes 10.1 for 10.0.0.1, 010.0.0.1 for 8.0.0.1, and interfaces of this machine.
         if (!IPAddress.TryParse(written, out var address) || written.Contains('%', StringComparison.Ordinal)
-            || (address.AddressFamily == AddressFamily.InterNetwork && written.Count(static c => c == '.') != 3))
+            || (address.AddressFamily == AddressFamily.InterNetwork && !string.Equals(written, address.ToString(), StringComparison.Ordinal)))
             return false;
         var all = address.AddressFamily == AddressFamily.InterNetwork ? 32 : 128;
         var bits = all;
@@ -90,7 +90,7 @@ public sealed class AllowList(IReadOnlyList<IPNetwork> networks, IReadOnlyList<s
         }
         try
         {
-            await looking.WaitAsync(isKnown ? KnownPatience : Timeout.InfiniteTimeSpan, time, cancellation);
+            await looking.WaitAsync(isKnown ? KnownPatience : StrangersPatience, time, cancellation);
         }
         catch (TimeoutException)
         {
@@ -106,16 +106,22 @@ public sealed class AllowList(IReadOnlyList<IPNetwork> networks, IReadOnlyList<s
     {
         // Whoever starts it holds the lock.
         await Task.Yield();
-        foreach (var some in names.Chunk(LookupsAtOnce))
-            await Task.WhenAll(some.Select(LookUpAsync));
+        var taken = 0;
+        await Task.WhenAll(Enumerable.Range(0, LookupsAtOnce).Select(_ => LookUpSomeAsync()));
+
+        async Task LookUpSomeAsync()
+        {
+            for (int next; (next = Interlocked.Increment(ref taken)) <= names.Count;)
+                await LookUpAsync(names[next - 1]);
+        }
     }
 
+    // Not given up: that would not end it, and the next would be one more.
     private async Task LookUpAsync(string name)
     {
         try
         {
-            using var limit = new CancellationTokenSource(AnswerTime, time);
-            var found = await lookup(name, limit.Token);
+            var found = await lookup(name, CancellationToken.None);
             lock (gate)
                 known[name] = [.. found.Select(static a => a.IsIPv4MappedToIPv6 ? a.MapToIPv4() : new IPAddress(a.GetAddressBytes()))];
         }

@@ -1,6 +1,7 @@
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using System.Text;
 
 namespace Hikyaku.Forward;
 
@@ -26,9 +27,9 @@ public sealed class TlsMaterial
     /// <summary>Reads the files and sees whether they can be used. Throws <see cref="ForwardException"/> naming the file and what is wrong with it.</summary>
     public static TlsMaterial Load(TlsSettings settings) => Load(settings, ReadFiles(settings));
 
-    /// <summary>Whom a certificate names first.</summary>
+    /// <summary>Whom a certificate names first, fit for a message: anybody can make one, with any bytes in it.</summary>
     public static string NameOf(X509Certificate2 certificate) =>
-        certificate.GetNameInfo(X509NameType.DnsName, false) is { Length: > 0 } name ? name : certificate.Subject;
+        Printable.Text(Encoding.UTF8.GetBytes(certificate.GetNameInfo(X509NameType.DnsName, false) is { Length: > 0 } name ? name : certificate.Subject));
 
     // The texts of certificate, key and authorities; "" for what is not there.
     internal static string[] ReadFiles(TlsSettings settings) => [ReadFile(settings.Certificate), ReadFile(settings.Key), ReadFile(settings.Authorities)];
@@ -41,6 +42,9 @@ public sealed class TlsMaterial
         if (settings.Authorities is { } path)
         {
             authorities = Parse(path, texts[2]);
+            // Only there a chain of certificates may end.
+            if (!authorities.Any(static c => c.SubjectName.RawData.AsSpan().SequenceEqual(c.IssuerName.RawData)))
+                throw new ForwardException($"{path}: holds no root certificate (one that signed itself), so no certificate could be verified with it");
             certificates.AddRange(authorities.Select(c => (path, c)));
         }
         return new TlsMaterial(own, authorities, certificates);

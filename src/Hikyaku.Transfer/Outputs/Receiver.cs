@@ -223,7 +223,7 @@ internal sealed class Receiver : IAsyncDisposable
             }
             catch (Exception e) when (e is IOException or ForwardException or System.Net.Sockets.SocketException or OperationCanceledException)
             {
-                if (Disconnect(e is OperationCanceledException ? $"no answer within {DialTime.TotalSeconds} s" : e.Message))
+                if (Disconnect(e is OperationCanceledException ? $"no answer within {DialTime.TotalSeconds} s" : Innermost(e).Message))
                     pause = PauseMin;
             }
 
@@ -238,6 +238,14 @@ internal sealed class Receiver : IAsyncDisposable
 
             pause = pause * 2 < PauseMax ? pause * 2 : PauseMax;
         }
+    }
+
+    // What streams say themselves is "see inner exception".
+    private static Exception Innermost(Exception e)
+    {
+        while (e is IOException { InnerException: { } inner })
+            e = inner;
+        return e;
     }
 
     // Returns whether the connection had been of any use.

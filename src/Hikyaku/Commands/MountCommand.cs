@@ -31,11 +31,15 @@ internal static class MountCommand
         var file = options.File is { } named ? Path.GetFullPath(named)
             : JsonText.Save(options.Json!, StateDirectory.Default(at.Trim('/').Replace('/', '-')), "k2hftfuse");
         var settings = ConfigurationFile.Load(file, at);
-        settings = settings with { Notices = [.. settings.Notices, .. options.Notices] };
+        settings = settings with
+        {
+            Notices = [.. settings.Notices, .. options.Notices],
+            Mounts = [.. settings.Mounts.Select(m => m with { NoExec = options.NoExec && m.At == at })],
+        };
         if (isDaemon)
             return Instance.Run(settings, at, Daemon.Enter(settings.State));
         return inForeground
             ? Instance.Run(settings, at, started: null)
-            : Daemon.Start(settings.State, ["mount", at, "-o", $"conf={file}", DaemonOption]);
+            : Daemon.Start(settings.State, ["mount", at, "-o", $"conf={file}{(options.NoExec ? ",noexec" : "")}", DaemonOption]);
     }
 }

@@ -4,8 +4,9 @@ namespace Hikyaku.Commands;
 
 /// <summary>What stands behind <c>-o</c>: where the configuration is, and options of mount(8), libfuse and K2HFTFUSE.</summary>
 /// <param name="File">The configuration file; null when <paramref name="Json"/> is the configuration itself.</param>
+/// <param name="NoExec">No program may be started from the mount.</param>
 /// <param name="Notices">Options that have no meaning here.</param>
-internal sealed record MountOptionList(string? File, string? Json, IReadOnlyList<string> Notices)
+internal sealed record MountOptionList(string? File, string? Json, bool NoExec, IReadOnlyList<string> Notices)
 {
     private const string FileVariable = "K2HFTCONFFILE", JsonVariable = "K2HFTJSONCONF";
     private const string JsonOption = "json=";
@@ -13,7 +14,7 @@ internal sealed record MountOptionList(string? File, string? Json, IReadOnlyList
     // Options of mount(8) and of FUSE programs that ask for what is so anyway, or that mean nothing here.
     private static readonly string[] Accepted =
     [
-        "rw", "dev", "nodev", "suid", "nosuid", "exec", "noexec", "atime", "noatime", "relatime", "norelatime", "strictatime", "diratime", "nodiratime",
+        "rw", "dev", "nodev", "suid", "nosuid", "atime", "noatime", "relatime", "norelatime", "strictatime", "diratime", "nodiratime",
         "async", "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "_netdev", "nofail", "allow_other", "allow_root", "nonempty",
         "default_permissions", "big_writes", "direct_io", "intr", "nointr", "disable_run_chmpx",
     ];
@@ -31,6 +32,7 @@ internal sealed record MountOptionList(string? File, string? Json, IReadOnlyList
     public static MountOptionList Read(IEnumerable<string> lists)
     {
         string? file = null, json = null;
+        var noExec = false;
         var notices = new List<string>();
         foreach (var option in lists.SelectMany(Split))
         {
@@ -39,20 +41,22 @@ internal sealed record MountOptionList(string? File, string? Json, IReadOnlyList
                 file = value;
             else if (name is "json" && value is { Length: > 0 })
                 json = value;
+            else if (name is "exec" or "noexec" && value is null)
+                noExec = name is "noexec";
             else if (name is "ro")
                 throw new CommandException(ExitCode.Usage, "-o ro is not supported: what cannot be written cannot be carried");
             else if (Array.Find(Meaningless, m => m.Name == name) is { Why: { } why })
                 notices.Add($"mount option {name} has no meaning here: {why}");
             else if (!(value is null ? Accepted : AcceptedWithValue).Contains(name, StringComparer.Ordinal) && !name.StartsWith("x-", StringComparison.Ordinal))
                 throw new CommandException(ExitCode.Usage, $"unknown mount option '{option}'"
-                    + (Nearest.To(name, [.. Accepted, .. AcceptedWithValue, "conf", "json"]) is { } near ? $"; did you mean '{near}'?" : "; hikyaku's own one is conf=FILE"));
+                    + (Nearest.To(name, [.. Accepted, .. AcceptedWithValue, "conf", "json", "exec", "noexec"]) is { } near ? $"; did you mean '{near}'?" : "; hikyaku's own one is conf=FILE"));
         }
         if (file is not null && json is not null)
             throw new CommandException(ExitCode.Usage, "-o conf and -o json exclude each other");
         if (file is null && json is null)
             (file, json) = JsonText.FromEnvironment(FileVariable, JsonVariable)
                 ?? throw new CommandException(ExitCode.Usage, $"no configuration: give -o conf=FILE or -o json=TEXT (or set {FileVariable} or {JsonVariable})");
-        return new MountOptionList(file, json, notices);
+        return new MountOptionList(file, json, noExec, notices);
     }
 
     // Commas part options, but not those inside of json={...}.

@@ -134,6 +134,9 @@ internal sealed class ForwardReader(string folder, SecurityReader security, Prob
             problems.Add(section.Find("servers")!, $"{section.Path("servers")} names a standby, and with deliver: broadcast every server gets every line");
         if (settings.Copies > 1 && settings.File is null && settings.Srv is null && settings.Servers.Count > 0 && settings.Copies > settings.Servers.Count)
             problems.Add(section.Find("copies")!, $"{section.Path("copies")} is {settings.Copies}, and there are {settings.Servers.Count} servers: lines would wait for ever");
+        // Whoever answers for the name servers would choose the name that is verified.
+        if (settings is { Srv.Length: > 0, Credentials.Tls: { Verify: true, Name: null, Authorities: null } })
+            problems.Add(section.Find("servers_srv")!, $"{section.Path("servers_srv")} with {section.Path("tls")} needs tls.name or tls.ca: answers of name servers are not signed, so the names in them verify nothing");
         if (settings.File is { Length: > 0 } file)
             Look(section, file);
     }

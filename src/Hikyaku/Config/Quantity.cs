@@ -9,12 +9,15 @@ internal static class Quantity
 
     private static readonly (string Unit, long Milliseconds)[] Durations = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
+    // A hundred years: what is computed with times stays within the calendar.
+    private const long LongestMilliseconds = 876_000L * 3_600_000;
+
     public static bool TryParseSize(string text, out long bytes) => TryParse(text, Sizes, out bytes);
 
     public static bool TryParseDuration(string text, out TimeSpan duration)
     {
-        var ok = TryParse(text, Durations, out var milliseconds);
-        duration = TimeSpan.FromMilliseconds(milliseconds);
+        var ok = TryParse(text, Durations, out var milliseconds) && milliseconds <= LongestMilliseconds;
+        duration = ok ? TimeSpan.FromMilliseconds(milliseconds) : default;
         return ok;
     }
 

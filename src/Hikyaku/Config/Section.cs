@@ -40,6 +40,14 @@ internal sealed class Section
     /// <summary>The value of the key; null when the key is absent or stands there empty.</summary>
     public WrittenNode? Find(string key) => _values.GetValueOrDefault(key) is { } node and not WrittenText { IsNothing: true } ? node : null;
 
+    /// <summary>Complains of keys that stand there empty: what protects must not be taken for absent.</summary>
+    public void RefuseEmpty(params string[] keys)
+    {
+        foreach (var key in keys)
+            if (_values.GetValueOrDefault(key) is WrittenText { IsNothing: true } empty)
+                _problems.Add(empty, $"{Path(key)} is empty; expected a value, or no {Path(key)} at all");
+    }
+
     public string Path(string key) => Name is "" ? key : $"{Name}.{key}";
 
     public void Expect(WrittenNode at, string key, string expected) => _problems.Add(at, $"{Path(key)} is {at.Shown}; expected {expected}");

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using Hikyaku.Forward;
 
 namespace Hikyaku.Config;
@@ -10,7 +11,7 @@ internal sealed class SecurityReader(string file, bool checksFiles, Problems pro
     public static readonly string[] AdmissionKeys = ["tls", "shared_key", "shared_key_file", "users", "allow"];
     public static readonly string[] CredentialKeys = ["tls", "shared_key", "shared_key_file", "user", "password", "password_file"];
     public static readonly string[] ReceiverTlsKeys = ["cert", "key", "ca", "min"];
-    public static readonly string[] SenderTlsKeys = ["ca", "cert", "key", "name", "verify"];
+    public static readonly string[] SenderTlsKeys = ["ca", "cert", "key", "name", "min", "verify"];
     public static readonly string[] UserKeys = ["name", "password", "password_file"];
 
     private const int SecretBytesMax = 4096;
@@ -18,11 +19,14 @@ internal sealed class SecurityReader(string file, bool checksFiles, Problems pro
     // A PING with it, and with the proofs, must fit what is read of somebody unknown.
     private const int NameLengthMax = 255;
 
+    private static readonly UTF8Encoding StrictUtf8 = new(false, throwOnInvalidBytes: true);
+
     private readonly string _folder = Path.GetDirectoryName(file)!;
 
     /// <summary>What the section receive.forward asks of peers; null: nothing.</summary>
     public AdmissionSettings? ReadAdmission(Section section)
     {
+        section.RefuseEmpty(AdmissionKeys);
         var networks = new List<IPNetwork>();
         var names = new List<string>();
         const string Expected = "an address, a network such as 10.0.0.0/8, a host name, or a pattern such as web[1-9].example.com";
@@ -52,6 +56,7 @@ internal sealed class SecurityReader(string file, bool checksFiles, Problems pro
     /// <summary>What the section to.forward shows to servers, and asks of them; null: nothing.</summary>
     public CredentialSettings? ReadCredentials(Section section)
     {
+        section.RefuseEmpty(CredentialKeys);
         var key = ReadSecret(section, "shared_key");
         var user = ReadName(section, "user");
         var password = ReadSecret(section, "password");
@@ -73,6 +78,7 @@ internal sealed class SecurityReader(string file, bool checksFiles, Problems pro
 
     private TlsSettings ReadReceiverTls(Section section)
     {
+        section.RefuseEmpty("ca", "min");
         var tls = new TlsSettings
         {
             Certificate = section.Require("cert", "the receiver's certificate, a PEM file") is null ? null : ReadFile(section, "cert"),
@@ -86,12 +92,14 @@ internal sealed class SecurityReader(string file, bool checksFiles, Problems pro
 
     private TlsSettings ReadSenderTls(Section section)
     {
+        section.RefuseEmpty(SenderTlsKeys);
         var tls = new TlsSettings
         {
             Certificate = ReadFile(section, "cert"),
             Key = ReadFile(section, "key"),
             Authorities = ReadFile(section, "ca"),
             Name = section.Value<string?>("name", null, "a host name or address", static (string t, out string? v) => Uri.CheckHostName(v = t) is not UriHostNameType.Unknown),
+            Only13 = section.Choice("min", false, ("1.2", false), ("1.3", true)),
             Verify = section.Choice("verify", true, ("on", true), ("off", false)),
         };
         if (tls.Certificate is null != tls.Key is null)
@@ -175,12 +183,18 @@ internal sealed class SecurityReader(string file, bool checksFiles, Problems pro
                 problems.Add(node, $"{section.Path(fileKey)}: {path} is larger than {SecretBytesMax} bytes; this is no secret");
                 return null;
             }
-            var secret = File.ReadAllText(path);
+            var secret = StrictUtf8.GetString(File.ReadAllBytes(path)).TrimStart('\ufeff');
             secret = secret.EndsWith("\r\n", StringComparison.Ordinal) ? secret[..^2] : secret.EndsWith('\n') ? secret[..^1] : secret;
             if (secret.Length is 0)
                 problems.Add(node, $"{section.Path(fileKey)}: {path} is empty");
             TellIfReadable(path);
             return new Secret(secret);
+        }
+        catch (DecoderFallbackException)
+        {
+            // Read leniently, most of it would be one and the same character.
+            problems.Add(node, $"{section.Path(fileKey)}: {path} is not text in UTF-8; expected text (openssl rand -hex 32 makes some)");
+            return null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -53,6 +53,9 @@ internal sealed record MountSettings(string Name, string At, bool KeepAll, LogPo
     /// <summary>What programs write to files underneath while nothing is mounted is carried at the next mount.</summary>
     public bool CarriesUnmounted { get; init; } = true;
 
+    /// <summary>No program may be started from it. Said by a command line, and so no part of what a configuration says of a mount.</summary>
+    public bool NoExec { get; init; }
+
     public bool Equals(MountSettings? other) =>
         other is not null && CarriesUnmounted == other.CarriesUnmounted && Name == other.Name && At == other.At && KeepAll == other.KeepAll && Log == other.Log && Passthrough.SequenceEqual(other.Passthrough, StringComparer.Ordinal)
         && Only.SequenceEqual(other.Only, StringComparer.Ordinal);

@@ -80,7 +80,8 @@ internal sealed class YamlReader
         {
             if (_anchors.TryGetValue(alias.Value.Value, out var known))
                 return known;
-            throw new YamlException(start.Start, start.Start, $"'*{alias.Value.Value}' refers to no '&{alias.Value.Value}' above");
+            // It is not repeated: it may be a secret that lacks its quotes.
+            throw new YamlException(start.Start, start.Start, "a value that begins with '*' refers to one marked '&' above, and there is none of this name; if it is a text, it must stand in quotes");
         }
         WrittenNode node = start switch
         {

@@ -44,7 +44,7 @@ internal sealed class HeldMount : IDisposable
         FuseDevice? device = null;
         try
         {
-            device = FuseMount.Mount(settings.At, Source);
+            device = FuseMount.Mount(settings.At, Source, settings.NoExec);
             var negotiation = FuseNegotiation.Answer(device, settings.Passthrough.Count > 0);
             var doorbell = Libc.EventFd(0, Libc.EFD_CLOEXEC);
             return new HeldMount(settings, directory, device, negotiation, doorbell);

@@ -39,7 +39,8 @@ internal static class Instance
             Journal.Info("configuration", $"{running.File} read again");
             return settings;
         }
-        catch (Exception e) when (e is ConfigurationException or IOException or UnauthorizedAccessException)
+        // Whatever a text leads to, also a mistake of ours: it must not end what runs.
+        catch (Exception e)
         {
             foreach (var message in (e as ConfigurationException)?.Messages ?? [e.Message])
                 Journal.Error("configuration", message);

@@ -13,6 +13,12 @@ public sealed class CommandLineTests
     public void Mount_options_name_the_configuration(string options, string file) => Assert.Equal(file, MountOptionList.Read([options]).File);
 
     [Theory]
+    [InlineData("conf=a,noexec", true)]
+    [InlineData("conf=a,user,noexec,exec", false)]
+    [InlineData("conf=a", false)]
+    public void Noexec_is_followed_and_the_last_word_counts(string options, bool noExec) => Assert.Equal(noExec, MountOptionList.Read([options]).NoExec);
+
+    [Theory]
     [InlineData("json={ \"A\": \"b,}\\\" c\", \"D\": { \"E\": [1, 2] } },nodev", "{ \"A\": \"b,}\\\" c\", \"D\": { \"E\": [1, 2] } }")]
     [InlineData("nodev,json={},rw", "{}")]
     [InlineData("json=no-object,rw", "no-object")]

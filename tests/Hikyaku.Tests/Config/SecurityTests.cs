@@ -62,6 +62,17 @@ public sealed class SecurityTests : IDisposable
     [InlineData("tls: { cert: /x }", "5:10: receive.forward.tls.key is missing; expected the certificate's private key, a PEM file")]
     [InlineData("tls: { cert: /x, key: /x, min: '1.1' }", "5:36: receive.forward.tls.min is '1.1'; expected 1.2 or 1.3\n5:10: receive.forward.tls: /x: there is no such file")]
     [InlineData("tls: { sert: /x }", "unknown key 'sert' in receive.forward.tls; did you mean 'cert'?")]
+    [InlineData("tls:", "receive.forward.tls is empty; expected a value, or no receive.forward.tls at all")]
+    [InlineData("tls: ~", "receive.forward.tls is empty")]
+    [InlineData("shared_key:", "receive.forward.shared_key is empty")]
+    [InlineData("shared_key: null", "receive.forward.shared_key is empty")]
+    [InlineData("shared_key_file:", "receive.forward.shared_key_file is empty")]
+    [InlineData("users:", "receive.forward.users is empty")]
+    [InlineData("allow:", "receive.forward.allow is empty")]
+    [InlineData("tls: { cert: /x, key: /x, ca: , min: }", "receive.forward.tls.ca is empty; expected a value, or no receive.forward.tls.ca at all\nreceive.forward.tls.min is empty")]
+    [InlineData("allow: [010.0.0.0/8]", "receive.forward.allow is '010.0.0.0/8'; expected an address, a network")]
+    [InlineData("allow: [10.0.0.0x1]", "receive.forward.allow is '10.0.0.0x1'; expected an address, a network")]
+    [InlineData("shared_key: *hidden", "5:17: a value that begins with '*'")]
     [InlineData("allow: []", "5:12: receive.forward.allow is a list; expected at least one entry, or no receive.forward.allow for everybody")]
     [InlineData("allow: [10.0.0.0/33]", "5:13: receive.forward.allow is '10.0.0.0/33'; expected an address, a network")]
     [InlineData("allow: [300.1.1.1]", "5:13: receive.forward.allow is '300.1.1.1'; expected an address, a network")]
@@ -80,6 +91,11 @@ public sealed class SecurityTests : IDisposable
     [InlineData("shared_key: k, password: hidden", "password needs routes[0].to.forward.user")]
     [InlineData("tls: { cert: /x }", "routes[0].to.forward.tls needs cert and key together")]
     [InlineData("tls: { verify: off, ca: /x }", "verify is off, so ca and name mean nothing")]
+    [InlineData("tls: ", "routes[0].to.forward.tls is empty; expected a value, or no routes[0].to.forward.tls at all")]
+    [InlineData("tls: { ca: , name: }", "routes[0].to.forward.tls.ca is empty; expected a value, or no routes[0].to.forward.tls.ca at all")]
+    [InlineData("shared_key: ", "routes[0].to.forward.shared_key is empty")]
+    [InlineData("tls: { min: '1.1' }", "routes[0].to.forward.tls.min is '1.1'; expected 1.2 or 1.3")]
+    [InlineData("servers_srv: _f._tcp.x, tls: {}", "routes[0].to.forward.servers_srv with routes[0].to.forward.tls needs tls.name or tls.ca: answers of name servers are not signed")]
     [InlineData("tls: { verify: no }", "routes[0].to.forward.tls.verify is 'no'; expected on or off")]
     [InlineData("tls: { name: 'a b' }", "routes[0].to.forward.tls.name is 'a b'; expected a host name or address")]
     public void Mistakes_of_a_sender_are_named(string keys, string expected)
@@ -87,6 +103,27 @@ public sealed class SecurityTests : IDisposable
         var problems = ConfigurationText.Problems(Sender(keys));
         Assert.Contains(expected, problems, StringComparison.Ordinal);
         Assert.DoesNotContain("hidden", problems, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("tls: { name: collector.example.com, min: '1.3' }", true)]
+    [InlineData("tls: { verify: off }", false)]
+    public void Servers_that_DNS_names_are_verified_by_a_name_of_the_configuration(string tls, bool only13) =>
+        Assert.Equal(only13, ConfigurationText.Load(Sender($"servers_srv: _f._tcp.x, {tls}")).Routes[0].Forward!.Credentials!.Tls!.Only13);
+
+    [Fact]
+    public void A_secret_of_bytes_at_random_is_refused()
+    {
+        var key = Path.Join(_authority.Folder, "key");
+        File.WriteAllBytes(key, [0xc3, 0x28, 0xff, 0xfe, 0x80]);
+        Assert.Contains($"{key} is not text in UTF-8", ConfigurationText.Problems(Sender($"shared_key_file: {key}")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Authorities_without_a_root_are_refused()
+    {
+        var problems = ConfigurationText.Problems(Sender($"tls: {{ ca: {_own.Certificate} }}"));
+        Assert.Contains($"{_own.Certificate}: holds no root certificate (one that signed itself)", problems, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -38,6 +38,10 @@ public sealed class AllowListTests
     [InlineData("10.1")]
     [InlineData("10")]
     [InlineData("10.0.0.0/33")]
+    [InlineData("010.0.0.0/8")]
+    [InlineData("0x0a.0.0.0/8")]
+    [InlineData("10.0.0.0x1")]
+    [InlineData("::ffff:010.0.0.1")]
     [InlineData("10.0.0.0/")]
     [InlineData("10.0.0.0/-1")]
     [InlineData("::/129")]
@@ -83,6 +87,78 @@ public sealed class AllowListTests
     }
 
     [Fact]
+    public async Task Name_servers_that_are_silent_hold_two_lookups_and_nobody_who_is_known()
+    {
+        var silent = new TaskCompletionSource<IPAddress[]>();
+        var isSilent = false;
+        var running = 0;
+        var most = 0;
+        async Task<IPAddress[]> LookUpSlowly(string host, CancellationToken cancellation)
+        {
+            most = Math.Max(most, Interlocked.Increment(ref running));
+            var found = isSilent ? await silent.Task : [IPAddress.Parse("10.0.0." + host[3..])];
+            Interlocked.Decrement(ref running);
+            return found;
+        }
+
+        var list = new AllowList([], [.. Enumerable.Range(1, 20).Select(static i => $"web{i}")], LookUpSlowly, _time);
+        Assert.True(await Allows(list, "10.0.0.20"));
+        isSilent = true;
+        for (var i = 0; i < 3; i++)
+        {
+            _time.Advance(AllowList.FreshTime);
+            var stranger = Allows(list, "192.0.2.1");
+            var known = Allows(list, "10.0.0.7");
+            await Until(() => running == 2);
+            await Until(() => _time.IsAwaited(TimeSpan.FromSeconds(5)));
+            _time.Advance(TimeSpan.FromSeconds(6));
+            Assert.False(await stranger);
+            Assert.True(await known);
+        }
+        Assert.Equal((2, 2), (running, most));
+        isSilent = false;
+        silent.SetResult([IPAddress.Parse("192.0.2.1")]);
+        Assert.True(await Allows(list, "192.0.2.1"));
+        Assert.Equal((0, 2), (running, most));
+    }
+
+    [Fact]
+    public async Task Strangers_have_few_places_and_leave_them()
+    {
+        var reports = new List<string>();
+        var silent = new TaskCompletionSource<IPAddress[]>();
+        var admission = new Admission(new AdmissionSettings { Names = ["web1"] }, "server", (_, _) => silent.Task, static _ => { }, _time, reports.Add);
+        var server = new ForwardServer(static (_, _, _) => ValueTask.FromResult(true), reports.Add, time: _time, admission: admission);
+        using var stop = new CancellationTokenSource();
+        var pairs = new List<ConnectedPair>();
+        var serving = new List<Task>();
+        async Task ConnectAsync(string peer)
+        {
+            var pair = await ConnectedPair.CreateAsync();
+            pairs.Add(pair);
+            serving.Add(server.ServeAsync(pair.Far, peer, stop.Token));
+        }
+
+        // One network of IPv6, whatever address of it.
+        for (var i = 0; i < 20; i++)
+            await ConnectAsync($"2001:db8::{i + 1:x}");
+        Assert.Equal((16, 4), (server.Strangers, serving.Count(t => t.IsCompleted)));
+        for (var i = 0; i < 120; i++)
+            await ConnectAsync($"10.0.0.{i}");
+        Assert.Equal((128, 12), (server.Strangers, serving.Count(t => t.IsCompleted)));
+        Assert.Contains("2001:db8::11: has 16 connections that have not proved who they are, the most allowed; this one is refused; connection closed", reports);
+        Assert.Contains("10.0.0.112: 128 connections have not proved who they are, the most allowed; this one is refused; connection closed", reports);
+        // The first is web1.
+        silent.SetResult([IPAddress.Parse("2001:db8::1")]);
+        await Until(() => server.Strangers == 0);
+        await Until(() => serving.Count(t => !t.IsCompleted) == 1);
+        Assert.Equal(1, admission.Status().Inside);
+        await stop.CancelAsync();
+        await Task.WhenAll(serving).WaitAsync(TimeSpan.FromSeconds(30));
+        pairs.ForEach(static p => p.Dispose());
+    }
+
+    [Fact]
     public async Task Who_may_not_connect_is_closed_at_once_counted_and_named_once()
     {
         var reports = new List<string>();
@@ -97,6 +173,13 @@ public sealed class AllowListTests
         }
         Assert.Equal(["192.0.2.1: may not connect (receive.forward.allow); connection closed", "192.0.2.2: may not connect (receive.forward.allow); connection closed"], reports);
         Assert.Equal((3, 0), (admission.Status().NotAllowed, admission.Status().Refused));
+    }
+
+    private static async Task Until(Func<bool> condition)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        while (!condition())
+            await Task.Delay(1, limit.Token);
     }
 
     private static Task<bool> Allows(AllowList list, string address) => list.AllowsAsync(IPAddress.Parse(address), default).AsTask().WaitAsync(TimeSpan.FromSeconds(30));

@@ -3,6 +3,8 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Hikyaku.Forward;
 using Xunit;
 
@@ -144,6 +146,72 @@ public sealed class TlsTests : IDisposable
     }
 
     [Fact]
+    public async Task A_port_that_is_looked_at_and_reset_stays_silent()
+    {
+        using var pair = await ConnectedPair.CreateAsync();
+        var serving = Server(Door(Receiver(null))).ServeAsync(pair.Far, "peer", default);
+        pair.Near.Socket.LingerState = new LingerOption(true, 0);
+        pair.Near.Dispose();
+        await serving.WaitAsync(Patience);
+        Assert.Empty(_reports);
+    }
+
+    [Fact]
+    public async Task What_a_certificate_names_is_short_and_printable_in_a_report()
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest($"CN=\"\u001b[2J{new string('x', 5000)}\"", key, HashAlgorithmName.SHA256);
+        using var shown = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+        var paths = (Certificate: Path.Join(_other.Folder, "odd.pem"), Key: Path.Join(_other.Folder, "odd.key"));
+        File.WriteAllText(paths.Certificate, shown.ExportCertificatePem());
+        File.WriteAllText(paths.Key, key.ExportPkcs8PrivateKeyPem());
+        await Assert.ThrowsAnyAsync<Exception>(() => SendAsync(Door(Receiver(_authority)), Sender(_authority, null) with { Certificate = paths.Certificate, Key = paths.Key }));
+        await Until(() => !_reports.IsEmpty);
+        Assert.Contains("shows a certificate (of ", Assert.Single(_reports), StringComparison.Ordinal);
+        Assert.DoesNotContain('\u001b', _reports.First());
+        Assert.InRange(_reports.First().Length, 1, 300);
+    }
+
+    [Fact]
+    public async Task Authorities_are_a_root_and_what_is_between()
+    {
+        var now = DateTimeOffset.UtcNow;
+        using var rootKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using var betweenKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using var leafKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using var root = Request("CN=A root", rootKey, isAuthority: true).CreateSelfSigned(now.AddDays(-2), now.AddDays(90));
+        using var bare = Request("CN=Between", betweenKey, isAuthority: true).Create(root, now.AddDays(-2), now.AddDays(80), [1]);
+        using var between = bare.CopyWithPrivateKey(betweenKey);
+        using var leaf = Request("CN=localhost", leafKey, isAuthority: false).Create(between, now.AddDays(-1), now.AddDays(70), [2]);
+        var receiver = new TlsSettings { Certificate = Write("leaf.pem", leaf.ExportCertificatePem()), Key = Write("leaf.key", leafKey.ExportPkcs8PrivateKeyPem()) };
+        await SendAsync(Door(receiver), new TlsSettings { Authorities = Write("both.pem", bare.ExportCertificatePem() + "\n" + root.ExportCertificatePem()) });
+        Assert.Equal(1, _messages);
+        var alone = Write("between.pem", bare.ExportCertificatePem());
+        var e = Assert.Throws<ForwardException>(() => TlsMaterial.Load(new TlsSettings { Authorities = alone }));
+        Assert.Equal($"{alone}: holds no root certificate (one that signed itself), so no certificate could be verified with it", e.Message);
+
+        string Write(string name, string text)
+        {
+            var path = Path.Join(_authority.Folder, name);
+            File.WriteAllText(path, text);
+            return path;
+        }
+
+        static CertificateRequest Request(string name, ECDsa key, bool isAuthority)
+        {
+            var request = new CertificateRequest(name, key, HashAlgorithmName.SHA256);
+            request.CertificateExtensions.Add(new X509BasicConstraintsExtension(isAuthority, false, 0, true));
+            if (!isAuthority)
+            {
+                var names = new SubjectAlternativeNameBuilder();
+                names.AddDnsName("localhost");
+                request.CertificateExtensions.Add(names.Build());
+            }
+            return request;
+        }
+    }
+
+    [Fact]
     public async Task Older_versions_of_TLS_are_refused()
     {
         foreach (var (only13, offered, isTaken) in new[] { (false, System.Security.Authentication.SslProtocols.Tls12, true), (true, System.Security.Authentication.SslProtocols.Tls12, false), (true, System.Security.Authentication.SslProtocols.Tls13, true) })
@@ -247,12 +315,12 @@ public sealed class TlsTests : IDisposable
 
     private Admission Door(TlsSettings tls, bool hasKey = false, TimeProvider? time = null) => new(
         new AdmissionSettings { Tls = tls, SharedKey = hasKey ? new Secret("key") : null }, "receiver",
-        static (_, _) => throw new InvalidOperationException(), System.Security.Cryptography.RandomNumberGenerator.Fill, time ?? _time, _reports.Enqueue);
+        static (_, _) => throw new InvalidOperationException(), RandomNumberGenerator.Fill, time ?? _time, _reports.Enqueue);
 
     private ForwardServer Server(Admission admission) => new(StoreAsync, _reports.Enqueue, admission: admission);
 
     private Task<Stream> OpenAsync(Stream stream, TlsSettings tls, bool hasKey = false) =>
-        new Credentials(new CredentialSettings { Tls = tls, SharedKey = hasKey ? new Secret("key") : null }, "sender", System.Security.Cryptography.RandomNumberGenerator.Fill,
+        new Credentials(new CredentialSettings { Tls = tls, SharedKey = hasKey ? new Secret("key") : null }, "sender", RandomNumberGenerator.Fill,
             TimeProvider.System, _senderReports.Enqueue).OpenAsync(stream, "localhost", default).AsTask().WaitAsync(Patience);
 
     // One message and its ack.

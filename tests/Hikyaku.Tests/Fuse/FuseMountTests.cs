@@ -49,6 +49,17 @@ public sealed class FuseMountTests
         Assert.Null(MountTable.Find(mount.Path));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_mount_with_noexec_starts_no_programs(bool byFusermount)
+    {
+        using var mount = new LiveMount(new MemoryFileSystem(), path =>
+            byFusermount ? Fusermount.Mount(path, "x", allowOther: true, noExec: true) : FuseMount.Mount(path, "x", noExec: true));
+        var name = Path.GetFileName(mount.Path).Replace(" ", "\\040", StringComparison.Ordinal);
+        Assert.Contains("noexec", File.ReadLines("/proc/self/mounts").Single(line => line.Contains(name, StringComparison.Ordinal)).Split(' ')[3].Split(','));
+    }
+
     [Fact]
     public void What_fusermount_says_reaches_the_user()
     {
