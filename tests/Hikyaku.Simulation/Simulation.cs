@@ -337,7 +337,7 @@ internal sealed class Simulation : IDisposable
         void Change(int index)
         {
             // Who was never known to be there has no position to come back to.
-            if (index == 0 || agent.Disk.Names.Keys.Any(static p => p.EndsWith("@c2.cursor", StringComparison.Ordinal)) || settings.Deliver != DeliverMode.Broadcast)
+            if (index == 0 || agent.Disk.DurableNames.Any(static p => p.EndsWith("@c2.cursor", StringComparison.Ordinal)) || settings.Deliver != DeliverMode.Broadcast)
                 WriteList(agent, lists[index++]);
             if (index < lists.Length)
                 _scheduler.After(TimeSpan.FromSeconds(Dice.Next(1, 30)), null, () => Change(index));

@@ -392,6 +392,9 @@ internal sealed class Pump : IAsyncDisposable
         {
             _journal.Flush(_settings.OutlivesPower);
             Cursor.Write(_cursorPath, position, _disk);
+            // By its name alone a server is known that leaves the list and comes back.
+            if (_cursor == 0)
+                _disk.SyncDirectory(_settings.CursorDirectory);
         }
         catch (IOException e)
         {

@@ -272,6 +272,9 @@ internal sealed class FileOutput : Output
                 Target.Refresh();
             }
 
+            // A repetition must find the file that was noted, or it goes to another, without a note, and a second one follows it there.
+            if (output._sync)
+                Target.SyncName();
             Inode = Target.Inode;
             // Messages have no end that could be missing.
             if (output._unended?.Add(Inode) == true && !HoldsMessages)

@@ -84,6 +84,12 @@ internal sealed class FileTarget
     public void Sync()
     {
         _file?.Sync();
+        SyncName();
+    }
+
+    /// <summary>Makes it be there under its name after a loss of power. Throws IOException.</summary>
+    public void SyncName()
+    {
         if (_isNew)
             _disk.SyncDirectory(System.IO.Path.GetDirectoryName(Name) ?? "/");
         _isNew = false;

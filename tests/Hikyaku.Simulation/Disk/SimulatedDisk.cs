@@ -39,6 +39,8 @@ internal sealed class SimulatedDisk(Scheduler scheduler) : IDisposable
     public Dictionary<string, Inode> Names { get; } = new(StringComparer.Ordinal);
     public Dictionary<string, SimulatedProcess> Locks { get; } = new(StringComparer.Ordinal);
 
+    public IEnumerable<string> DurableNames => _durableNames.Keys;
+
     public long Used => Names.Values.Distinct().Sum(static i => Math.Max(i.Length, i.Reserved));
 
     public Inode NewInode()

@@ -121,8 +121,9 @@ internal sealed class SimulatedMount(Machine machine, Scheduler scheduler, LogOp
             _appending = path;
         };
         _log = log;
-        // A log that was lost with the power before any of it was committed has begun anew, and its numbers with it.
-        Committed = log.Identity == _identity ? Math.Max(Committed, log.CommittedSequence) : log.CommittedSequence;
+        // A log that was lost with the power before any of it was committed has begun anew, and its numbers with it; one of which all
+        // that was committed had been retired may have gone back.
+        Committed = log.Identity == _identity ? Math.Min(Math.Max(Committed, log.CommittedSequence), log.NextSequence) : log.CommittedSequence;
         _identity = log.Identity;
         if (level == CommitLevel.Strict && !TryCommit())
             throw new IOException("cannot be committed");

@@ -40,6 +40,14 @@ public sealed class DeliveryModesTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task The_position_of_a_server_outlives_a_loss_of_power_as_soon_as_it_has_one()
+    {
+        var disk = new PoweredDisk();
+        Start(new ForwardOutputSettings([Server("away")]) { Deliver = DeliverMode.Broadcast }, disk: disk);
+        await Until(() => disk.Outlives(Path.Combine(_root, "agent", "cursors", "web", $"route-forward@{Server("away").Address}.cursor")));
+    }
+
+    [Fact]
     public async Task Copies_are_at_so_many_different_servers()
     {
         Receive("a", "b", "c");
@@ -315,7 +323,7 @@ public sealed class DeliveryModesTests : IAsyncDisposable
 
     private int Port(string name) => _ports.TryGetValue(name, out var port) ? port : _ports[name] = FreePort.Next();
 
-    private void Start(ForwardOutputSettings forward, SrvServer? names = null)
+    private void Start(ForwardOutputSettings forward, SrvServer? names = null, Disk? disk = null)
     {
         if (_logs.Count == 0)
             _logs.Add(new WrittenLog(_bell, Path.Combine(_root, "agent", "logs", "web"), new LogOptions
@@ -324,6 +332,7 @@ public sealed class DeliveryModesTests : IAsyncDisposable
                 QuotaBytes = 16 << 20,
                 CursorDirectory = Path.Combine(_root, "agent", "cursors", "web"),
                 Cursors = TransferProcess.Cursors([new RouteSettings("route") { Forward = forward }], "web"),
+                Disk = disk ?? Disk.OfThisMachine,
             }));
         _agent = new RunningTransfer(new TransferSettings
         {
@@ -332,6 +341,7 @@ public sealed class DeliveryModesTests : IAsyncDisposable
             Mounts = [new MountLog("web", _bell, CommitLevel.Process)],
             Routes = [new RouteSettings("route") { Forward = forward }],
             Report = _reports.Enqueue,
+            Disk = disk ?? Disk.OfThisMachine,
             Srv = names is null ? ServiceRecords.LookUpAsync : new ServiceRecords([names.Address], TimeProvider.System).AskAsync,
         });
     }

@@ -56,11 +56,26 @@ internal sealed class PoweredDisk() : RebootedDisk(Guid.NewGuid())
     {
         lock (_lock)
         {
-            foreach (var name in _names.Keys)
-                File.Delete(name);
+            foreach (var (name, content) in _names)
+            {
+                if (_durable.GetValueOrDefault(name) != content)
+                    File.Delete(name);
+            }
+
+            // In place: a file that stays keeps its inode.
             foreach (var (name, content) in _durable)
                 File.WriteAllBytes(name, content.Bytes);
+            _names.Clear();
+            foreach (var (name, content) in _durable)
+                _names[name] = content;
         }
+    }
+
+    /// <summary>Whether there would be a file of this name.</summary>
+    public bool Outlives(string path)
+    {
+        lock (_lock)
+            return _durable.ContainsKey(path);
     }
 
     private sealed class PoweredFile(PoweredDisk disk, string path, Content content, DiskFile file) : DiskFile
