@@ -23,6 +23,7 @@ internal sealed unsafe partial class MountedDirectory
     private bool _canPass;
     private int _isUntold;
     private int _isUnsaved;
+    private int _mayLetGo;
 
     /// <summary>Whether there may be files that are written past us; then <see cref="Follow"/> takes the place of waiting in the kernel.</summary>
     public bool Follows => _follower is not null && (_passesThrough is not null || !_backings.IsEmpty || _scan is not null);
@@ -37,7 +38,9 @@ internal sealed unsafe partial class MountedDirectory
             NoteAnswered();
         if (isRung)
         {
-            LetGo();
+            // That looks at all of them, and the scan rings for each file.
+            if (Interlocked.Exchange(ref _mayLetGo, 0) != 0)
+                LetGo();
             TakeSuspects();
         }
         _follower.LookAround();
@@ -79,8 +82,10 @@ internal sealed unsafe partial class MountedDirectory
             backing.IsOrphan = false;
             mustRing = true;
         }
-        if (mustRing)
-            _follower?.Ring();
+        if (!mustRing)
+            return;
+        Volatile.Write(ref _mayLetGo, 1);
+        _follower?.Ring();
     }
 
     // Where leases are not to be had nobody can tell; then somebody is still writing.

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -8,8 +9,8 @@ namespace Hikyaku.Mount;
 /// <summary>This part: what programs wrote to the files underneath while nothing was mounted.</summary>
 internal sealed unsafe partial class MountedDirectory
 {
-    // What the mount's thread does for them between two requests.
-    private const int SuspectsAtOnce = 64;
+    // So long the mount's thread works for them between two requests.
+    private static readonly long AtOnce = Stopwatch.Frequency / 500;
 
     private readonly Account? _account;
     private Account? _before;
@@ -48,7 +49,8 @@ internal sealed unsafe partial class MountedDirectory
     {
         if (_scan is null)
             return;
-        for (var i = 0; i < SuspectsAtOnce; i++)
+        var end = Stopwatch.GetTimestamp() + AtOnce;
+        do
         {
             if ((_refused ?? (_scan.TryTake(out var next) ? next : null)) is not { } suspect)
             {
@@ -65,6 +67,7 @@ internal sealed unsafe partial class MountedDirectory
             _ = Libc.Close(suspect.Descriptor);
             _refused = null;
         }
+        while (Stopwatch.GetTimestamp() < end);
         _follower!.Ring();
     }
 

@@ -311,6 +311,10 @@ internal sealed unsafe class Account : IDisposable
     // The later entry of a file counts. After a loss of power not all of it may have reached the disk.
     private void Load()
     {
+        const int usual = 128;
+
+        // Growing it step by step would leave as much behind again.
+        _files.EnsureCapacity((int)((Header->End - First) / usual));
         for (var at = First; at < Header->End;)
         {
             var entry = (AccountEntry*)(_start + at);

@@ -108,6 +108,10 @@ internal sealed unsafe class UnmountedScan : IDisposable
             return;
         }
         var below = new List<byte[]>();
+        var found = new byte[path.Length + 1 + NodeSlot.NameMax];
+        path.CopyTo(found, 0);
+        found[path.Length] = (byte)'/';
+        var at = path.Length == 0 ? 0 : path.Length + 1;
         var buffer = new byte[32 * 1024];
         fixed (byte* start = buffer)
         {
@@ -121,7 +125,10 @@ internal sealed unsafe class UnmountedScan : IDisposable
                     name = name[..name.IndexOf((byte)0)];
                     if (name is [(byte)'.'] or [(byte)'.', (byte)'.'] || (level == 0 && HiddenName.Is(name)) || rest[18] is not (Regular or Directory or Unknown))
                         continue;
-                    Look(directory, [.. name, 0], path, below);
+                    if (name.Length > NodeSlot.NameMax)
+                        continue;
+                    name.CopyTo(found.AsSpan(at));
+                    Look(directory, start + length - rest.Length + 19, name, found.AsSpan(0, at + name.Length), below);
                 }
             }
         }
@@ -139,47 +146,42 @@ internal sealed unsafe class UnmountedScan : IDisposable
         }
     }
 
-    private void Look(int directory, byte[] name, byte[] path, List<byte[]> below)
+    // The text is the name with a NUL. Of a file that is as it was nothing is to be left behind: there may be very many.
+    private void Look(int directory, byte* text, ReadOnlySpan<byte> name, ReadOnlySpan<byte> found, List<byte[]> below)
     {
-        fixed (byte* text = name)
+        // What is gone by now was settled when it was removed.
+        if (Underneath.Stat(directory, text, out var file) < 0)
+            return;
+        // Another file system mounted there is none of ours.
+        if (NodeTable.Device(file) != _device)
+            return;
+        if ((file.Mode & 0xf000) == 0x4000)
         {
-            // What is gone by now was settled when it was removed.
-            if (Underneath.Stat(directory, text, out var file) < 0)
-                return;
-            // Another file system mounted there is none of ours.
-            if (NodeTable.Device(file) != _device)
-                return;
-            if ((file.Mode & 0xf000) == 0x4000)
-            {
-                below.Add(name);
-                return;
-            }
-            if (!file.IsRegular || _account.Find(file) is not null)
-                return;
-            var found = Join(path, name);
-            if (found.Length > HandleSlot.PathMax)
-                return;
-            if (!IsSuspect(file))
-            {
-                if (file.Size > 0)
-                    _ = _account.Take(file, found, (long)file.Size);
-                return;
-            }
-            var fd = Libc.OpenAt(directory, text, Libc.O_NOFOLLOW | Libc.O_CLOEXEC | Libc.O_NONBLOCK | Libc.O_NOCTTY, 0);
-            if (fd >= 0)
-            {
-                _suspects.Add(new Suspect(fd, found), _stop.Token);
-                _ring();
-                return;
-            }
-            Fault(found, Libc.Error);
-            // It may be readable the next time.
-            if (_before!.Find(file) is var known and not null)
-                _ = _account.Take(file, found, known->Length);
+            below.Add([.. name, 0]);
+            return;
         }
+        if (!file.IsRegular || _account.Find(file) is not null || found.Length > HandleSlot.PathMax)
+            return;
+        if (!IsSuspect(file))
+        {
+            if (file.Size > 0)
+                _ = _account.Take(file, found, (long)file.Size);
+            return;
+        }
+        var fd = Libc.OpenAt(directory, text, Libc.O_NOFOLLOW | Libc.O_CLOEXEC | Libc.O_NONBLOCK | Libc.O_NOCTTY, 0);
+        if (fd >= 0)
+        {
+            _suspects.Add(new Suspect(fd, found.ToArray()), _stop.Token);
+            _ring();
+            return;
+        }
+        Fault(found, Libc.Error);
+        // It may be readable the next time.
+        if (_before!.Find(file) is var known and not null)
+            _ = _account.Take(file, found, known->Length);
     }
 
-    private void Fault(byte[] path, int error)
+    private void Fault(ReadOnlySpan<byte> path, int error)
     {
         if (Interlocked.Increment(ref _faults) == 1)
             _report($"{(path.Length == 0 ? "the directory underneath" : System.Text.Encoding.UTF8.GetString(path))} cannot be read ({Errno.Text(error)}): what was written there while nothing was mounted is not carried; others that cannot be read are counted in the status");
