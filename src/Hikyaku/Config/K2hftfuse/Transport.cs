@@ -37,7 +37,10 @@ internal sealed class Transport
         {
             if (node.Require("NAME", "a host name") is not { } name)
                 continue;
-            var port = (Port(node) ?? Port(_global)) ?? DefaultPort;
+            var (own, common) = (Port(node), Port(_global));
+            var port = own ?? common ?? DefaultPort;
+            if (own is not null && common is not null && own != common)
+                _findings.Notice($"SVRNODE.PORT is {own} and GLOBAL.PORT {common}; senders connect to {own}");
             var names = name is WrittenText text ? NodeNames.Expand(text.Text) : null;
             if (names is null || !names.All(n => HostPort.TryParse(n, out _)))
                 node.Expect(name, "NAME", "a host name, or a pattern such as foo[1-5].example.com or foo[a,b]");

@@ -124,7 +124,8 @@ public sealed class K2hftfuseFileTests
     [Fact]
     public void What_has_no_meaning_here_is_named_once_with_the_reason() =>
         Assert.Equal(
-            ["c.yaml: these keys have no meaning here and are ignored: DATE, FILEVERSION, GROUP, MODE (it changes nothing: the sections and node lists say what a file is for); "
+            ["SVRNODE.PORT is 9100 and GLOBAL.PORT 9000; senders connect to 9100",
+                "c.yaml: these keys have no meaning here and are ignored: DATE, FILEVERSION, GROUP, MODE (it changes nothing: the sections and node lists say what a file is for); "
                 + "RWTIMEOUT (there is no CHMPX process, shared memory or message queue); "
                 + "CTLPORT (there is no control port: 'hikyaku status' shows what is going on, a changed file is read again at SIGHUP); "
                 + "K2HMASKBIT, K2HMAXELE, K2HTYPE (what waits lies in a log on disk that needs no sizing)"],
