@@ -41,6 +41,15 @@ internal sealed class Findings(Problems problems)
             _notices.Add(notice);
     }
 
+    /// <summary>The one text of a key; null when there is none, and, after a complaint, for anything but one text.</summary>
+    public static WrittenText? Text(Section section, string key)
+    {
+        var node = section.Find(key);
+        if (node is not (null or WrittenText))
+            section.Expect(node, key, "one value; in an INI file a key stands in a section once");
+        return node as WrittenText;
+    }
+
     public static bool On(Section section, string key) =>
         section.Value(key, false, "yes or no", static (string text, out bool on) => (on = text.ToUpperInvariant() is "ON" or "YES" or "Y") || text.ToUpperInvariant() is "OFF" or "NO" or "N");
 

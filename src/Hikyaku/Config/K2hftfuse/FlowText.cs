@@ -26,7 +26,8 @@ internal static class FlowText
                 continue;
             // What stands in quotes, or gets them here, holds no further values.
             next = line[start] is '"' or '\'' ? EndOfQuotes(line, start) : EndOfValue(line, start);
-            if (line[start] is '"' or '\'' || !line.AsSpan(start, next - start).Contains('['))
+            // Of a pattern quotes change the meaning.
+            if (line[start] is '"' or '\'' || !line.AsSpan(start, next - start).Contains('[') || line.AsSpan(0, colon).TrimEnd() is var key && (key.EndsWith("ALLOW") || key.EndsWith("DENY")))
                 continue;
             quoted.Append(line, done, start - done).Append('\'').Append(line[start..next].Replace("'", "''", StringComparison.Ordinal)).Append('\'');
             done = next;

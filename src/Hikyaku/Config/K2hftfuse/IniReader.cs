@@ -27,18 +27,23 @@ internal sealed class IniReader
         var reader = new IniReader(problems);
         reader._files.Add(path);
         reader.ReadText(text, path, null);
-        return new WrittenMapping(1, 1, [.. reader._sections.GroupBy(s => s.Name.Text, StringComparer.Ordinal).Select(g => (g.First().Name, Several(g.Select(Mapping))))]);
+        return new WrittenMapping(1, 1, [.. reader._sections.GroupBy(s => s.Name.Text, StringComparer.Ordinal).Select(g => (g.First().Name, Several(g.Key, g.Select(Mapping))))]);
     }
 
     private static WrittenNode Mapping((WrittenText Name, List<(WrittenText Key, WrittenNode Value)> Entries) section) =>
         new WrittenMapping(section.Name.Line, section.Name.Column,
-            [.. section.Entries.GroupBy(e => e.Key.Text, StringComparer.Ordinal).Select(g => (g.First().Key, Several(g.Select(e => e.Value))))]);
+            [.. section.Entries.GroupBy(e => e.Key.Text, StringComparer.Ordinal).Select(g => (g.First().Key, Several(g.Key, g.Select(e => e.Value))))]);
 
-    private static WrittenNode Several(IEnumerable<WrittenNode> nodes)
+    // Patterns are a list, be there one or more.
+    private static WrittenNode Several(string key, IEnumerable<WrittenNode> nodes) => List(nodes) is var list && list.Items.Count is 1 && !IsPattern(key) ? list.Items[0] : list;
+
+    private static WrittenList List(IEnumerable<WrittenNode> nodes)
     {
         var all = nodes.ToList();
-        return all.Count is 1 ? all[0] : new WrittenList(all[0].Line, all[0].Column, all);
+        return new WrittenList(all[0].Line, all[0].Column, all);
     }
+
+    private static bool IsPattern(string key) => key is "ALLOW" or "DENY";
 
     // What an included file says stands, for messages, at the line that includes it.
     private void ReadText(string text, string path, WrittenNode? included)
@@ -67,7 +72,7 @@ internal sealed class IniReader
             else if (_sections.Count is 0)
                 _problems.Add(at, $"'{key}' stands before any section; expected [NAME] first");
             else
-                _sections[^1].Entries.Add((new WrittenText(at.Line, at.Column, key, false), key is "ALLOW" or "DENY" ? Pattern(at, value) : Text(at, value)));
+                _sections[^1].Entries.Add((new WrittenText(at.Line, at.Column, key, false), IsPattern(key) ? Pattern(at, value) : Text(at, value)));
         }
     }
 
@@ -95,10 +100,11 @@ internal sealed class IniReader
     private static WrittenText Text(WrittenNode at, string value) => new(at.Line, at.Column, Unquoted(value), value.StartsWith('"'));
 
     // INFO, "expression", or "expression", "what the line becomes".
-    private static WrittenNode Pattern(WrittenNode at, string value)
+    private WrittenNode Pattern(WrittenNode at, string value)
     {
         var parts = new List<WrittenNode>();
-        for (var rest = value; rest.StartsWith('"');)
+        var rest = value;
+        while (rest.StartsWith('"'))
         {
             var end = EndOfQuotes(rest);
             parts.Add(Text(at, rest[..end]));
@@ -107,6 +113,8 @@ internal sealed class IniReader
                 break;
             rest = rest[1..].TrimStart();
         }
+        if (parts.Count > 0 && rest is not "")
+            _problems.Add(at, $"'{rest}' stands behind an expression; expected \"EXPRESSION\", or \"EXPRESSION\", \"REPLACEMENT\"");
         return parts.Count switch { 0 => Text(at, value), 1 => parts[0], _ => new WrittenList(at.Line, at.Column, parts) };
     }
 

@@ -73,9 +73,9 @@ internal sealed class K2hftfuseFile
         var delivery = _findings.Section(top.Find("K2HTPDTOR") ?? NativeNode.Mapping(sends), "K2HTPDTOR");
         RefusePlugin(section);
         var broadcast = Findings.On(delivery, "K2HTPDTOR_BROADCAST");
-        var servers = delivery.Find("K2HTPDTOR_CHMPXCONF") is WrittenText other ? Other(other, delivery.Path("K2HTPDTOR_CHMPXCONF")) : transport;
+        var servers = Findings.Text(delivery, "K2HTPDTOR_CHMPXCONF") is { } other ? Other(other, delivery.Path("K2HTPDTOR_CHMPXCONF")) : transport;
         WrittenNode? forward = null;
-        var except = (delivery.Texts("K2HTPDTOR_EXCEPT_KEY", "the start of a path") ?? []).Select(t => NativeNode.Text(t, "/" + t.Text.TrimStart('/') + "**")).ToList();
+        var except = (delivery.Texts("K2HTPDTOR_EXCEPT_KEY", "the start of a path") ?? []).Select(t => NativeNode.Text(t, "/" + MountRules.Literal(t.Text.TrimStart('/')) + "**")).ToList();
         // In INI files the rules are sections beside K2HFTFUSE.
         var files = _findings.Sections(section.Find("K2HFTFUSE_RULE") ?? top.Find("K2HFTFUSE_RULE"), "K2HFTFUSE_RULE");
         var directories = _findings.Sections(section.Find("K2HFTFUSE_RULE_DIR") ?? top.Find("K2HFTFUSE_RULE_DIR"), "K2HFTFUSE_RULE_DIR");
@@ -109,8 +109,8 @@ internal sealed class K2hftfuseFile
         if (relays && (section.Find("TRANSCONF") ?? FromEnvironment(collects) ?? section.Require("TRANSCONF", "the file with the sections GLOBAL and SVRNODE of the next hosts")) is WrittenText other)
             forward = Other(other, section.Path("TRANSCONF"))?.Sender(broadcast: false);
         var format = Format(section);
-        var time = section.Find("FILE_TIMEFORM");
-        var plugin = section.Find("PLUGIN");
+        var time = Findings.Text(section, "FILE_TIMEFORM");
+        var plugin = Findings.Text(section, "PLUGIN");
         return NativeNode.Mapping(collects,
             ("receive", transport.Receiver()),
             ("routes", NativeNode.List(collects,
@@ -126,7 +126,7 @@ internal sealed class K2hftfuseFile
 
     // Without a layout there is no time at all where the format asks for it.
     private static WrittenNode? Format(Section section) =>
-        section.Find("FORMAT") is WrittenText format && section.Find("FILE_TIMEFORM") is null && format.Text.Contains("%T", StringComparison.Ordinal)
+        Findings.Text(section, "FORMAT") is { } format && section.Find("FILE_TIMEFORM") is null && format.Text.Contains("%T", StringComparison.Ordinal)
             ? NativeNode.Text(format, WithoutTime(format.Text)) : section.Find("FORMAT");
 
     private static string WithoutTime(string format)
@@ -154,13 +154,19 @@ internal sealed class K2hftfuseFile
     private Transport? Other(WrittenText name, string key)
     {
         var path = Path.GetFullPath(name.Text, _folder);
+        // What is wrong there stands in that file.
+        var problems = new Problems(path);
         try
         {
-            return Read(ConfigurationFile.ReadText(path, path), path, _findings.Problems, out _) is { } root ? new Transport(root, Path.GetDirectoryName(path)!, _findings) : null;
+            var transport = Read(ConfigurationFile.ReadText(path, path), path, problems, out _) is { } root ? new Transport(root, Path.GetDirectoryName(path)!, new Findings(problems)) : null;
+            _ = transport?.Sender(broadcast: false);
+            problems.ThrowIfAny();
+            return transport;
         }
         catch (ConfigurationException e)
         {
-            _findings.Problems.Add(name, $"{key}: {e.Message}");
+            foreach (var message in e.Messages)
+                _findings.Problems.Add(name, $"{key}: {message}");
             return null;
         }
     }

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using Hikyaku.Transfer.Lines;
 
 namespace Hikyaku.Config.K2hftfuse;
@@ -6,6 +8,7 @@ namespace Hikyaku.Config.K2hftfuse;
 internal sealed class MountRules
 {
     private const string NoFile = "/dev/null";
+    private const int NameMax = 48;
 
     private readonly Findings _findings;
     private readonly Section _section;
@@ -15,7 +18,7 @@ internal sealed class MountRules
     private readonly HashSet<string> _targets = new(StringComparer.Ordinal);
     private readonly string _folder;
 
-    // Rules that do the same are one route: it costs as much as one.
+    // A name is a position on disk: it depends on the rule's own target alone. Only files that are just sent share a route, and so a connection.
     private sealed record Route(WrittenMapping What, List<WrittenText> Match, List<WrittenText> Except, string Name);
 
     private sealed record Treatment(bool Carried, bool All, WrittenNode? File, WrittenNode? Plugin);
@@ -41,7 +44,7 @@ internal sealed class MountRules
         var named = new List<WrittenText>();
         foreach (var rule in files)
         {
-            if (rule.Require("TARGET", "a path below the mount point") is not WrittenText target)
+            if (rule.Require("TARGET", "a path below the mount point") is null || Findings.Text(rule, "TARGET") is not { } target)
                 continue;
             var path = target.Text.Trim('/');
             if (!_targets.Add(path))
@@ -55,7 +58,7 @@ internal sealed class MountRules
         var folders = new HashSet<string>(StringComparer.Ordinal);
         foreach (var rule in directories)
         {
-            var target = rule.Find("TARGET") as WrittenText ?? NativeNode.Text(rule.Node, "");
+            var target = Findings.Text(rule, "TARGET") ?? NativeNode.Text(rule.Node, "");
             var path = Literal(target.Text.Trim('/'));
             var prefix = path is "" ? "/" : $"/{path}/";
             if (folders.Add(prefix))
@@ -63,9 +66,8 @@ internal sealed class MountRules
             else
                 _findings.Notice($"K2HFTFUSE_RULE_DIR: TARGET {prefix} is given twice; the first counts");
         }
-        var names = new HashSet<string>(StringComparer.Ordinal);
         return NativeNode.List(_section.Node, _routes.Select(r => NativeNode.Mapping(r.What,
-            [("name", NativeNode.Text(r.What, Unique(names, r.Name))), ("from", NativeNode.Text(r.What, K2hftfuseFile.MountName)), ("match", NativeNode.List(r.What, r.Match)),
+            [("name", NativeNode.Text(r.What, r.Name)), ("from", NativeNode.Text(r.What, K2hftfuseFile.MountName)), ("match", NativeNode.List(r.What, r.Match)),
                 ("except", NativeNode.ListOrNone(r.What, r.Except)), .. r.What.Entries.Select(e => (e.Key.Text, (WrittenNode?)e.Value))])));
     }
 
@@ -86,32 +88,27 @@ internal sealed class MountRules
             _findings.Notice($"{rule.Name}: no line of {target.Shown} passes, because DEFAULTALL is DENY (the default) and there is no ALLOW");
             return;
         }
+        var what = What(rule, treatment, patterns, binary, forward);
+        var isPlain = file is "" && !writes && !what.Entries.Any(e => e.Key.Text is "allow" or "deny");
+        var name = isPlain ? K2hftfuseFile.MountName : Name(target.Text) + (file is "" ? "" : "-dir");
         if (carries && writes && unsent.Count > 0)
         {
             // What is not sent is written all the same.
-            Add(What(rule, treatment with { Carried = false }, patterns, binary, forward), match, except, target.Text);
-            Add(What(rule, treatment with { File = null, Plugin = null }, patterns, binary, forward), match, [.. except, .. unsent], target.Text);
+            _routes.Add(new Route(What(rule, treatment with { Carried = false }, patterns, binary, forward), [match], except, name + "-local"));
+            _routes.Add(new Route(What(rule, treatment with { File = null, Plugin = null }, patterns, binary, forward), [match], [.. except, .. unsent], name));
         }
+        else if (isPlain && _routes.Find(r => r.Name == name) is { } plain)
+            plain.Match.Add(match);
         else
-            Add(What(rule, treatment, patterns, binary, forward), match, carries ? [.. except, .. unsent] : except, target.Text);
-    }
-
-    private void Add(WrittenMapping what, WrittenText match, IReadOnlyList<WrittenText> except, string target)
-    {
-        var same = _routes.Find(r => r.Except.SequenceEqual(except) && NativeText.Write(r.What) == NativeText.Write(what));
-        if (same is not null)
-            same.Match.Add(match);
-        else
-            // The one route of a plain file has the name that it always had: a name is a position on disk.
-            _routes.Add(new Route(what, [match], [.. except], what.Entries is [{ Key.Text: "to" }] ? K2hftfuseFile.MountName : Name(target)));
+            _routes.Add(new Route(what, [match], carries ? [.. except, .. unsent] : except, name));
     }
 
     private Treatment Read(Section rule, string file)
     {
         var all = rule.Choice("DEFAULTALL", false, ("ALLOW", true), ("DENY", false), ("allow", true), ("deny", false));
-        var plugin = rule.Find("PLUGIN");
+        var plugin = Findings.Text(rule, "PLUGIN");
         WrittenNode? output = null;
-        if (rule.Find("OUTPUTFILE") is WrittenText { Text: not (NoFile or "") } written)
+        if (Findings.Text(rule, "OUTPUTFILE") is { Text: not (NoFile or "") } written)
         {
             if (written.Text.StartsWith('/'))
                 output = NativeNode.Text(written, file is "" && !written.Text.EndsWith('/') ? written.Text : written.Text.TrimEnd('/') + "/{file}");
@@ -144,20 +141,19 @@ internal sealed class MountRules
 
     private WrittenNode? Path(WrittenNode? file) => file is WrittenText text ? NativeNode.Path(text, text.Text, _folder) : null;
 
-    // What stands for itself in a native pattern.
-    private static string Literal(string path) => path.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("*", "\\*", StringComparison.Ordinal).Replace("?", "\\?", StringComparison.Ordinal);
+    /// <summary>What stands for itself in a native pattern.</summary>
+    public static string Literal(string path) => path.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("*", "\\*", StringComparison.Ordinal).Replace("?", "\\?", StringComparison.Ordinal);
 
     private static string Name(string target)
     {
-        var name = string.Concat(target.Trim('/').Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-')).TrimStart('.', '-', '_');
-        return name is "" ? "root" : name.Length > 48 ? name[^48..].TrimStart('.', '-', '_') : name;
-    }
-
-    private static string Unique(HashSet<string> names, string name)
-    {
-        var unique = name;
-        for (var i = 2; !names.Add(unique); i++)
-            unique = $"{name}-{i}";
-        return unique;
+        var path = target.Trim('/');
+        if (path is "")
+            return "root";
+        var wanted = path.Replace("/", "--", StringComparison.Ordinal);
+        var name = string.Concat(wanted.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-')).TrimStart('.', '-', '_');
+        if (name == wanted && name.Length <= NameMax)
+            return name;
+        // Whatever characters it has, and how many: no two targets have the same.
+        return $"{name[..Math.Min(name.Length, NameMax)]}.{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(path)).AsSpan(0, 4))}".TrimStart('.');
     }
 }

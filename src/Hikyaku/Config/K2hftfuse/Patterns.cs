@@ -15,7 +15,7 @@ internal static class Patterns
     public static IReadOnlyList<WrittenNode> Read(Section rule, string key, bool quotesTell)
     {
         var patterns = new List<WrittenNode>();
-        foreach (var item in Items(rule, key))
+        foreach (var item in Items(rule, key, quotesTell))
         {
             var parts = item is WrittenList list ? list.Items : [item];
             if (parts is not [WrittenText expression, ..] || parts.Count > 2 || (parts.Count is 2 && (parts[1] is not WrittenText || key is "DENY")))
@@ -43,21 +43,29 @@ internal static class Patterns
 
     private static string Unmarked(string text) => text.Length > 1 && text[0] is '"' && text[^1] is '"' ? text[1..^1] : text;
 
-    private static IReadOnlyList<WrittenNode> Items(Section rule, string key)
+    private static IReadOnlyList<WrittenNode> Items(Section rule, string key, bool quotesTell)
     {
         // An empty one is a value too: it matches everything.
         var node = rule.Entries.FirstOrDefault(e => e.Key == key).Value;
         if (node is not WrittenList list)
             return node is null ? [] : [node];
-        // Two quoted texts, the second of which takes up parts of the first, are one pattern, as the documentation writes a single one.
-        return list.Items is [WrittenText { Quoted: true }, WrittenText { Quoted: true } second] && key is "ALLOW" && TakesUp(second.Text) ? [list] : list.Items;
+        // Two texts in one list may be two patterns, or one and what the line becomes, as the documentation writes a single one.
+        if (key is "DENY" || list.Items is not [WrittenText first, WrittenText second] || !second.Quoted || !IsExpression(first, quotesTell))
+            return list.Items;
+        if (TakesUp(second.Text))
+            return [list];
+        if (!second.Text.AsSpan().ContainsAny(Special))
+            rule.Expect(list, key, $"{second.Shown} in a list of its own: [[{first.Shown}, {second.Shown}]] if it is what the line becomes, [[{first.Shown}], [{second.Shown}]] if it is another pattern");
+        return list.Items;
     }
+
+    private static bool IsExpression(WrittenText text, bool quotesTell) => (!quotesTell || text.Quoted) && text.Text.AsSpan().ContainsAny(Special);
 
     private static bool TakesUp(string text)
     {
         for (var i = 0; i + 1 < text.Length; i++)
             if (text[i] is '$' && char.IsAsciiDigit(text[i + 1]))
                 return true;
-        return false;
+        return text.Contains('&', StringComparison.Ordinal) && !text.AsSpan().ContainsAny(Special);
     }
 }

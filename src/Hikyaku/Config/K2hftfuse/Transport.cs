@@ -1,5 +1,3 @@
-using System.Text.RegularExpressions;
-
 namespace Hikyaku.Config.K2hftfuse;
 
 /// <summary>CHMPX's sections, GLOBAL, SVRNODE and SLVNODE, as what they mean for a sender and for a receiver.</summary>
@@ -7,6 +5,9 @@ internal sealed class Transport
 {
     private const int DefaultPort = 8020;
     private const string SystemTrust = "/etc/ssl/certs";
+
+    // What such expressions look for is found in every name.
+    private static readonly string[] Everybody = ["", ".*", "^.*", ".*$", "^.*$", "[.]*", "^[.]*"];
 
     private readonly Findings _findings;
     private readonly string _folder;
@@ -70,16 +71,20 @@ internal sealed class Transport
         return (own is null ? null : Port(own)) ?? (ports.Count is 1 ? ports[0] : null) ?? Port(_global) ?? DefaultPort;
     }
 
-    // A name is an expression that is looked for in the name of a host; one that is found in an empty name is found in every name.
+    // A name is an expression that is looked for in the name of a host.
     private WrittenNode? Senders()
     {
         var names = new List<WrittenNode>();
         foreach (var slave in _slaves)
         {
-            if (slave.Find("NAME") is not WrittenText name || IsEverybody(name.Text))
-                return null;
+            if (slave.Require("NAME", "a host name") is null || Findings.Text(slave, "NAME") is not { } name || Everybody.Contains(name.Text, StringComparer.Ordinal))
+            {
+                if (slave.Find("NAME") is WrittenText)
+                    return null;
+                continue;
+            }
             var plain = name.Text.TrimStart('^').TrimEnd('$').Replace("\\.", ".", StringComparison.Ordinal);
-            if (NodeNames.Expand(plain) is { } expanded && expanded.All(n => HostPort.TryParse(n, out _)))
+            if (IsPattern(plain) && NodeNames.Expand(plain) is { } expanded && expanded.All(n => HostPort.TryParse(n, out _)))
                 names.Add(NativeNode.Text(name, plain));
             else
                 slave.Expect(name, "NAME", "every host (.*), a host name, or a pattern such as web[1-5].example.com; other expressions cannot be checked of an address: list networks instead, in receive.forward.allow of the native configuration ('hikyaku convert' prints it)");
@@ -87,16 +92,16 @@ internal sealed class Transport
         return NativeNode.ListOrNone(_root, names);
     }
 
-    private static bool IsEverybody(string expression)
+    // [13] is one of two characters to the original, [1-3] and [a,b] are the same to both.
+    private static bool IsPattern(string name)
     {
-        try
+        for (var open = name.IndexOf('[', StringComparison.Ordinal); open >= 0; open = name.IndexOf('[', open + 1))
         {
-            return Regex.IsMatch("", expression, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
+            var close = name.IndexOf(']', open);
+            if (close > open + 2 && !name.AsSpan(open, close - open).ContainsAny('-', ','))
+                return false;
         }
-        catch (Exception e) when (e is ArgumentException or NotSupportedException)
-        {
-            return false;
-        }
+        return true;
     }
 
     private WrittenNode? ClientTls()
@@ -105,7 +110,7 @@ internal sealed class Transport
         if (secure.Count > 1)
             _findings.Problems.Add(_servers[0].Node, "SVRNODE.SSL is on for some servers and off for others; expected the same for all");
         return secure.Count is 0 || !secure[0] ? null : NativeNode.Mapping(_root,
-            ("verify", NativeNode.Text(_root, "on")), ("ca", Authority(_servers)), ("cert", File("SLAVE_CERT", [.. _slaves, .. _servers])), ("key", File("SLAVE_PRIKEY", [.. _slaves, .. _servers])));
+            ("verify", NativeNode.Text(_root, "on")), ("ca", Authority([.. _slaves, .. _servers])), ("cert", File("SLAVE_CERT", [.. _slaves, .. _servers])), ("key", File("SLAVE_PRIKEY", [.. _slaves, .. _servers])), ("min", LeastVersion()));
     }
 
     private WrittenNode? ServerTls()
@@ -125,7 +130,7 @@ internal sealed class Transport
 
     private WrittenNode? LeastVersion()
     {
-        if (_global.Find("SSL_MIN_VER") is not WrittenText version)
+        if (Findings.Text(_global, "SSL_MIN_VER") is not { } version)
             return null;
         if (version.Text.Contains("1.3", StringComparison.Ordinal))
             return NativeNode.Text(version, "1.3");
@@ -145,7 +150,7 @@ internal sealed class Transport
     }
 
     private WrittenText? File(string key, IReadOnlyList<Section> sections) =>
-        sections.Append(_global).Where(s => s.Entries.Any(e => e.Key == key)).Select(s => s.Find(key)).OfType<WrittenText>().FirstOrDefault() is { } written
+        sections.Append(_global).Where(s => s.Entries.Any(e => e.Key == key)).Select(s => Findings.Text(s, key)).OfType<WrittenText>().FirstOrDefault() is { } written
             ? NativeNode.Text(written, Path.GetFullPath(written.Text, _folder)) : null;
 
     private static int? Port(Section section) =>

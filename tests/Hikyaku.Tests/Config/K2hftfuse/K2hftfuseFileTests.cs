@@ -212,6 +212,55 @@ public sealed class K2hftfuseFileTests
     public void Mistakes_in_an_INI_file_are_named_with_their_place(string text, string expected) =>
         Assert.EndsWith(expected, ConfigurationText.Problems(text, "/l"), StringComparison.Ordinal);
 
+    [Theory]
+    [InlineData("ALLOW = \"^.*password.*$\", \"line removed\"", "allow: [{ posix: \"^.*password.*$\", line: \"line removed\" }]")]
+    [InlineData("ALLOW = \"a\"\nALLOW = \"b\", \"<&>\"", "allow: [{ posix: a, line: \"$0\" }, { posix: b, line: \"<&>\" }]")]
+    [InlineData("ALLOW = a, b", "allow: [{ text: \"a, b\" }]")]
+    [InlineData("DEFAULTALL = ALLOW\nDENY = \"x,y\"", "deny: [{ posix: \"x,y\" }]")]
+    public void Patterns_of_an_INI_file_keep_what_belongs_together(string rules, string expected) =>
+        Assert.Contains(expected, ConfigurationText.Load(Ini(rules), "/l").Text, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("ALLOW: [ \"^a\", \"^b\" ]", "allow: [{ posix: \"^a\", line: \"$0\" }, { posix: \"^b\", line: \"$0\" }]")]
+    [InlineData("ALLOW: [ \"(a)\", \"$1!\" ]", "allow: [{ posix: (a), line: $1! }]")]
+    [InlineData("ALLOW: [ [ \"(a)\", \"gone\" ] ]", "line: gone }]")]
+    public void Patterns_of_a_YAML_file_are_one_or_two_as_they_look(string rules, string expected) =>
+        Assert.Contains(expected, ConfigurationText.Load(Slave.Replace("TARGET:             access.log,", $"TARGET: b.log, TRUNS: on, {rules} }}, {{ TARGET: access.log,", StringComparison.Ordinal), "/l").Text.Replace("\"(a)\"", "(a)", StringComparison.Ordinal).Replace("\"$1!\"", "$1!", StringComparison.Ordinal), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("ALLOW = \"^user=(.*)$\", $1", "'$1' stands behind an expression; expected \"EXPRESSION\", or \"EXPRESSION\", \"REPLACEMENT\"")]
+    [InlineData("TARGET = b.log", "K2HFTFUSE_RULE.TARGET is a list; expected one value; in an INI file a key stands in a section once")]
+    public void What_would_be_lost_of_an_INI_file_is_a_mistake(string rules, string expected) =>
+        Assert.EndsWith(expected, ConfigurationText.Problems(Ini(rules), "/l"), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("NAME: [ web1, web2 ]", "SLVNODE.NAME is a list; expected one value; in an INI file a key stands in a section once")]
+    [InlineData("NAME: \"web[13]\"", "('hikyaku convert' prints it)")]
+    [InlineData("NAME: \"^(web1)?$\"", "('hikyaku convert' prints it)")]
+    [InlineData("CTLPORT: 1", "SLVNODE.NAME is missing; expected a host name")]
+    public void Who_may_send_is_never_widened(string name, string expected) =>
+        Assert.EndsWith(expected, ConfigurationText.Problems(Server.Replace("SVRNODE:\n", $"SLVNODE: [{{ {name} }}]\nSVRNODE:\n", StringComparison.Ordinal)), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("ALLOW: [ \"^a\", \"removed\" ]", "'removed' in a list of its own: [['^a', 'removed']] if it is what the line becomes, [['^a'], ['removed']] if it is another pattern")]
+    [InlineData("DENY: token[x]", "must stand in quotes")]
+    public void What_can_mean_two_things_is_asked_for(string rules, string expected) =>
+        Assert.EndsWith(expected, ConfigurationText.Problems(Slave.Replace("TARGET:             access.log,", $"TARGET: a.log, {rules},", StringComparison.Ordinal).Replace("DEFAULTALL:         ALLOW", "", StringComparison.Ordinal), "/l").Split('\n')[0], StringComparison.Ordinal);
+
+    [Fact]
+    public void A_rule_keeps_its_position_whatever_rules_come_beside_it()
+    {
+        string[] Names(string rules) => [.. ConfigurationText.Load(Ini(rules), "/l").Routes.Select(r => r.Name)];
+        const string Directory = "ALLOW = a\n[K2HFTFUSE_RULE_DIR]\nTARGET = /\nTRUNS = on\nDEFAULTALL = ALLOW\n";
+        var katakana = new string('\u30a2', 60);
+        Assert.Equal(["a.log", "root-dir"], Names(Directory));
+        Assert.Equal(["a.log", "mount", "root-dir"], Names(Directory + "[K2HFTFUSE_RULE]\nTARGET = plain.log\nTRUNS = on\nDEFAULTALL = ALLOW\n"));
+        var odd = Names($"ALLOW = a\n[K2HFTFUSE_RULE]\nTARGET = d/{katakana}\nTRUNS = on\nALLOW = a\n[K2HFTFUSE_RULE]\nTARGET = d-{katakana}\nTRUNS = on\nALLOW = a\n");
+        Assert.Equal(3, odd.Distinct().Count());
+    }
+
+    private static string Ini(string rules) => $"[SVRNODE]\nNAME = c.example.com\n[K2HFTFUSE]\n[K2HFTFUSE_RULE]\nTARGET = a.log\nTRUNS = on\n{rules}\n";
+
     [Fact]
     public void A_text_in_quotes_stays_as_it_is_whatever_it_looks_like() =>
         Assert.Equal("%H: pid[%P] it's: [%L", ConfigurationText.Load(Server.Replace("%H:%F(%P):%f[%T] %L", "%H: pid[%P] it's: [%L", StringComparison.Ordinal)).Routes[0].File!.Format);
