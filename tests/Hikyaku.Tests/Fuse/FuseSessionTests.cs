@@ -95,10 +95,14 @@ public sealed class FuseSessionTests
         var request = RequestBytes.Of(Opcode.Write, RequestBytes.Struct(new WriteIn { Size = 128 }), new byte[128]);
         var reply = new byte[64];
         Serve(100);
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        Serve(1000);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-        Assert.Equal(1100 * 128, system.Bytes);
+        // A collection that another test causes in between counts what was left of this thread's room as allocated.
+        Assert.Equal(0, Enumerable.Range(0, 5).Min(_ =>
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            Serve(1000);
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }));
+        Assert.Equal(5100 * 128, system.Bytes);
 
         void Serve(int times)
         {
