@@ -34,7 +34,7 @@ internal static class Quantity
         < 1000 => $"{time.TotalMilliseconds:0} ms",
         < 60_000 => $"{time.TotalSeconds:0.#} s",
         < 3_600_000 => $"{time.TotalMinutes:0.#} min",
-        < 2 * 86_400_000 => $"{time.TotalHours:0.#} h",
+        <= 2 * 86_400_000 => $"{time.TotalHours:0.#} h",
         _ => $"{time.TotalDays:0.#} d",
     };
 
@@ -45,7 +45,10 @@ internal static class Quantity
         var unit = Array.Find(units, u => u.Unit == text[digits..].TrimStart(' '));
         if (digits is 0 or > 12 || unit.Unit is null)
             return false;
-        value = long.Parse(text.AsSpan(0, digits), CultureInfo.InvariantCulture) * unit.Factor;
-        return value > 0 && value < 1L << 50;
+        var number = long.Parse(text.AsSpan(0, digits), CultureInfo.InvariantCulture);
+        if (number is 0 || number > ((1L << 50) - 1) / unit.Factor)
+            return false;
+        value = number * unit.Factor;
+        return true;
     }
 }
