@@ -27,7 +27,7 @@ internal sealed record JournalBase(LogPosition Position, ulong NextNumber, long 
 /// </summary>
 internal sealed class Journal : IDisposable
 {
-    private const byte KindEarlierChunk = 2, KindAcknowledge = 3, KindBase = 4, KindBoot = 5, KindNote = 6, KindChunk = 7;
+    private const byte KindEarlierChunk = 2, KindAcknowledge = 3, KindBase = 4, KindBoot = 5, KindNote = 6, KindLoneChunk = 7, KindChunk = 8;
     private const int HeaderBytes = 9; // u32 length of the body, u32 CRC32C of kind and body, u8 kind
     private const int BaseBytes = 92, EarlierChunkBytes = 64, ChunkBytes = 72, AcknowledgeBytes = 8, BootBytes = 40, NoteBytes = 12; // bodies without what is of variable length
     private const int CompactBytes = 1 << 20;
@@ -41,6 +41,7 @@ internal sealed class Journal : IDisposable
     private readonly bool _sync;
     private readonly ByteBuffer _pending = new();
     private readonly Queue<JournaledChunk> _open = new();
+    private byte[] _lastTails = []; // after the last chunk
     private DiskFile? _file;
     private long _length;
     private long _compactAt;
@@ -70,6 +71,23 @@ internal sealed class Journal : IDisposable
 
     /// <summary>The unfinished lines after the last chunk: where the next one begins.</summary>
     public byte[] Tails => _open.Count > 0 ? _open.Last().Tails : Base.Tails;
+
+    /// <summary>Bytes of unfinished lines that are kept for open chunks.</summary>
+    public long TailBytes
+    {
+        get
+        {
+            var (sum, before) = (0L, Base.Tails);
+            foreach (var chunk in _open)
+            {
+                if (chunk.Tails != before)
+                    sum += chunk.Tails.Length;
+                before = chunk.Tails;
+            }
+
+            return sum;
+        }
+    }
 
     /// <summary>The lowest number that is not acknowledged, or the next one.</summary>
     public ulong Lowest => _open.TryPeek(out var chunk) ? chunk.Number : Base.NextNumber;
@@ -103,6 +121,7 @@ internal sealed class Journal : IDisposable
         }
 
         journal.Begin(state, valid, bootStart);
+        journal._lastTails = journal.Tails;
         return journal;
     }
 
@@ -110,9 +129,11 @@ internal sealed class Journal : IDisposable
     public void Append(Chunk chunk, ReadOnlySpan<byte> note)
     {
         RewriteIfMust();
-        var entry = new JournaledChunk(chunk.Number, chunk.From, chunk.To, chunk.Lines, chunk.Bytes, note.ToArray(), chunk.Tails.Written.ToArray()) { Oldest = chunk.Oldest };
+        // Unfinished lines that stay what they were are kept once, however many chunks pass them.
+        var tails = chunk.Tails.Written.SequenceEqual(_lastTails) ? _lastTails : chunk.Tails.Written.ToArray();
+        var entry = new JournaledChunk(chunk.Number, chunk.From, chunk.To, chunk.Lines, chunk.Bytes, note.ToArray(), tails) { Oldest = chunk.Oldest };
         var before = _pending.Length;
-        Add(_pending, entry);
+        Add(_pending, entry, _lastTails);
         try
         {
             Write(_sync);
@@ -124,6 +145,7 @@ internal sealed class Journal : IDisposable
         }
 
         _open.Enqueue(entry);
+        _lastTails = tails;
         if (_length > _compactAt)
             TryCompact();
     }
@@ -392,11 +414,11 @@ internal sealed class Journal : IDisposable
                     body = body[48..];
                     Base = new JournalBase(TakePosition(ref body), TakeNumber(ref body), (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body));
                     break;
-                case KindChunk or KindEarlierChunk:
+                case KindChunk or KindLoneChunk or KindEarlierChunk:
                     // As versions before 0.2 wrote it, without the time of the oldest line.
-                    var oldest = kind == KindChunk ? (long)TakeNumber(ref body) : 0;
+                    var oldest = kind != KindEarlierChunk ? (long)TakeNumber(ref body) : 0;
                     _open.Enqueue(new JournaledChunk(TakeNumber(ref body), TakePosition(ref body), TakePosition(ref body),
-                        (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body), TakeBytes(ref body)) { Oldest = oldest });
+                        (long)TakeNumber(ref body), (long)TakeNumber(ref body), TakeBytes(ref body), IsSame(body) ? Tails : TakeBytes(ref body)) { Oldest = oldest });
                     break;
                 case KindBoot:
                     result = new Guid(body[..16]) == _disk.Boot ? Replayed.Whole : Replayed.OtherBoot;
@@ -435,7 +457,7 @@ internal sealed class Journal : IDisposable
         return body.Length >= kind switch
         {
             KindBase => BaseBytes,
-            KindChunk => ChunkBytes,
+            KindChunk or KindLoneChunk => ChunkBytes,
             KindEarlierChunk => EarlierChunkBytes,
             KindAcknowledge => AcknowledgeBytes,
             KindBoot => BootBytes,
@@ -463,9 +485,11 @@ internal sealed class Journal : IDisposable
     private void AddAll(ByteBuffer target)
     {
         Add(target, Base);
+        var before = Base.Tails;
         foreach (var chunk in _open)
         {
-            Add(target, chunk);
+            Add(target, chunk, before);
+            before = chunk.Tails;
             if (chunk.Acknowledged)
                 Add(target, chunk.Number);
         }
@@ -483,7 +507,7 @@ internal sealed class Journal : IDisposable
         End(target, start);
     }
 
-    private static void Add(ByteBuffer target, JournaledChunk chunk)
+    private static void Add(ByteBuffer target, JournaledChunk chunk, byte[] before)
     {
         var start = Begin(target, KindChunk);
         AddNumber(target, (ulong)chunk.Oldest);
@@ -493,7 +517,10 @@ internal sealed class Journal : IDisposable
         AddNumber(target, (ulong)chunk.Lines);
         AddNumber(target, (ulong)chunk.Bytes);
         AddBytes(target, chunk.Note);
-        AddBytes(target, chunk.Tails);
+        if (chunk.Tails == before)
+            target.Append(Same);
+        else
+            AddBytes(target, chunk.Tails);
         End(target, start);
     }
 
@@ -541,6 +568,11 @@ internal sealed class Journal : IDisposable
         target.Append(length);
         target.Append(value);
     }
+
+    // In place of a length: what stood in the entry before.
+    private static ReadOnlySpan<byte> Same => [0xFF, 0xFF, 0xFF, 0xFF];
+
+    private static bool IsSame(ReadOnlySpan<byte> body) => body.StartsWith(Same);
 
     private static LogPosition TakePosition(ref ReadOnlySpan<byte> body) => new(TakeNumber(ref body), (long)TakeNumber(ref body));
 

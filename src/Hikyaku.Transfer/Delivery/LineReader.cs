@@ -36,6 +36,10 @@ internal sealed class LineReader : IDisposable
         public LineAssembler Lines { get; } = new();
         public Known? Known { get; set; }
 
+        /// <summary>Who wrote the unfinished line that was restored.</summary>
+        public uint Pid { get; init; }
+        public uint Uid { get; init; }
+
         /// <summary>Number of the backing file that its extents lie in; null if it has none.</summary>
         public ulong? Backing { get; set; }
 
@@ -78,9 +82,9 @@ internal sealed class LineReader : IDisposable
     private long _limit;
     private long _taken;
 
-    // Rules take their time, and of a backlog they may let nothing through: the pump must be able to stop, and to move its cursor.
-    private const long JudgedMax = 1 << 20;
-    private long _judged;
+    // Of a backlog nothing may be let through, and rules take their time: the pump must be able to stop, and to move its cursor.
+    private const long ReadMax = 4 << 20;
+    private long _read;
 
     // Up to here the counts go, whatever is read again; and of the record read next what they have already: -1 nothing, long.MaxValue all.
     private LogPosition _counted;
@@ -169,8 +173,8 @@ internal sealed class LineReader : IDisposable
     public bool Fill(Chunk chunk, LogPosition? to)
     {
         var any = false;
-        _judged = 0;
-        while (to is { } end ? Position < end : !chunk.IsFull && _judged < JudgedMax)
+        _read = 0;
+        while (to is { } end ? Position < end : !chunk.IsFull && _read < ReadMax)
         {
             var at = _log.Position;
             if (_end is not null && at >= _end())
@@ -182,6 +186,7 @@ internal sealed class LineReader : IDisposable
             if (!got)
                 break;
             any = true;
+            _read += record.Body.Length;
             NoteSegment(chunk, record.Sequence);
             if (to is { } bound && record.Sequence >= bound.Record && !(record.Sequence == bound.Record && bound.Taken > 0))
             {
@@ -217,11 +222,14 @@ internal sealed class LineReader : IDisposable
     {
         foreach (var file in _unfinished)
         {
-            MessagePackWriter.WriteArrayHeader(target, 4);
+            var writer = KnownOf(file).Source;
+            MessagePackWriter.WriteArrayHeader(target, 6);
             MessagePackWriter.WriteUnsigned(target, file.Source);
             MessagePackWriter.WriteUnsigned(target, file.Handle);
             MessagePackWriter.WriteBinary(target, file.Path);
             MessagePackWriter.WriteBinary(target, file.Lines.Tail);
+            MessagePackWriter.WriteUnsigned(target, writer.Pid);
+            MessagePackWriter.WriteUnsigned(target, writer.Uid);
         }
     }
 
@@ -265,11 +273,15 @@ internal sealed class LineReader : IDisposable
     private void RestoreTails(ReadOnlySpan<byte> tails)
     {
         var reader = new MessagePackReader(tails);
-        while (!reader.AtEnd && reader.ReadArray(out _) == ReadResult.Success
+        while (!reader.AtEnd && reader.ReadArray(out var fields) == ReadResult.Success
             && reader.Read(out var source) == ReadResult.Success && reader.Read(out var handle) == ReadResult.Success
             && reader.Read(out var path) == ReadResult.Success && reader.Read(out var tail) == ReadResult.Success)
         {
-            var file = new OpenFile(source.Number, handle.Number, path.Payload.ToArray());
+            // Versions before 0.2 did not note who wrote.
+            MessagePackToken pid = default, uid = default;
+            if (fields >= 6 && (reader.Read(out pid) != ReadResult.Success || reader.Read(out uid) != ReadResult.Success))
+                break;
+            var file = new OpenFile(source.Number, handle.Number, path.Payload.ToArray()) { Pid = (uint)pid.Number, Uid = (uint)uid.Number };
             file.Lines.Restore(tail.Payload);
             _files[handle.Number] = file;
             _unfinished.Add(file);
@@ -292,7 +304,8 @@ internal sealed class LineReader : IDisposable
         _gaps = gaps;
         foreach (var file in _unfinished)
         {
-            if (file.Lines.TryEnd(out var text) && file.Known is { } known)
+            var known = KnownOf(file);
+            if (file.Lines.TryEnd(out var text) && known.Count.Matched)
                 Give(chunk, known, new LineBlock(known.Source, 0, text), isNew: true);
         }
 
@@ -377,6 +390,7 @@ internal sealed class LineReader : IDisposable
         {
             var piece = _piece.AsSpan(0, (int)Math.Min(_piece.Length, length - from));
             var got = Backing.Read(extent, from, piece);
+            _read += got;
             // A chunk may end wherever a line does: many of them may be in one extent, and stepping back costs next to nothing.
             if (!TakeLines(chunk, file, known, extent.Time, piece[..got], from, length, bounded ? Ending.Full : Ending.AtBound))
                 return false;
@@ -410,7 +424,7 @@ internal sealed class LineReader : IDisposable
             if (_taken > _done)
                 fresh += count;
             // Never before anything of the record is taken: that place would be the end of the record before, and this line its own.
-            if (_taken > _skip && _taken < length && (_taken == _limit || (ending == Ending.Full && chunk.IsFull) || (ending == Ending.Overfull && chunk.IsOverfull)))
+            if (_taken > _skip && _taken < length && (_taken == _limit || (ending == Ending.Full && (chunk.IsFull || _read >= ReadMax)) || (ending == Ending.Overfull && chunk.IsOverfull)))
             {
                 whole = false;
                 break;
@@ -452,11 +466,14 @@ internal sealed class LineReader : IDisposable
     {
         if (!CloseRecord.TryParse(record.Body, out var close) || !_files.Remove(close.Handle, out var file))
             return;
-        EndLine(chunk, file, file.Known ?? Find(_host, file.Path, 0, 0, isMessage: false), close.Time);
+        EndLine(chunk, file, KnownOf(file), close.Time);
         // Nobody writes to it any more, so it may be deleted: then it should give its room back.
         if (file.Backing is { } backing)
             Backing?.Close(backing);
     }
+
+    // Who wrote to it last, in this life or one before.
+    private Known KnownOf(OpenFile file) => file.Known ??= Find(_host, file.Path, file.Pid, file.Uid, isMessage: false);
 
     private Known KnownOf(OpenFile file, uint pid, uint uid, bool isMessage)
     {
@@ -567,7 +584,6 @@ internal sealed class LineReader : IDisposable
 
         (Rules.Denied, Rules.TooLong) = (0, 0);
         Rules.Pass(chunk, lines);
-        _judged += lines.Text.Length;
         if (isNew && known.Count.AddStopped(Rules.Denied, Rules.TooLong))
             _report($"{NameOf(known)}: lines longer than the route's 'longest' are not carried; they are counted");
     }

@@ -42,6 +42,10 @@ internal sealed class Pump : IAsyncDisposable
 
     // Chunks delivered behind one that is not: while its server is away, so much may go to others, and is remembered.
     private const int OpenMax = 4096;
+    private const long TailBytesMax = 64 << 20;
+
+    // Behind so many of these each further chunk waits until it is full, or for a second: idle lines would soon make as many as may be.
+    private const int OpenFew = 64;
 
     private readonly PumpSettings _settings;
     private readonly LineReader _reader;
@@ -58,7 +62,9 @@ internal sealed class Pump : IAsyncDisposable
     private long _lastDelivery;
     private long _lastLines;
     private long _lastRead;
-    private long _firstLine; // when the chunk that gathers got its first
+    private long? _firstLine; // when the chunk that gathers got its first
+    private long? _oldest; // the bound of one that gathered and is begun anew
+    private bool _isStanding;
     private long _lastCursor;
     private ulong _cursor;
     private ulong _number;
@@ -103,14 +109,11 @@ internal sealed class Pump : IAsyncDisposable
             _output.Tend();
             if (TryMove())
             {
-                if (chunk is not null)
-                    _output.Free(chunk);
-                chunk = null;
-                _reader.Seek(_lastTo, _journal.Tails);
+                BeginAnew(ref chunk);
                 continue;
             }
 
-            chunk ??= _journal.Open.Count < OpenMax ? _output.TryBegin([]) : null;
+            chunk ??= MayOpen() ? _output.TryBegin([]) : null;
             if (chunk is null)
             {
                 await _signal.WaitAsync(IdleTime, cancel);
@@ -133,13 +136,14 @@ internal sealed class Pump : IAsyncDisposable
             {
                 if (TryDeliver(chunk))
                 {
+                    // Where nothing is let through, nothing else would make way for others.
+                    if (chunk.Lines == 0)
+                        await Task.Yield();
                     chunk = null;
                 }
                 else if (chunk.MustBeginAnew)
                 {
-                    _output.Free(chunk);
-                    chunk = null;
-                    _reader.Seek(_lastTo, _journal.Tails);
+                    BeginAnew(ref chunk);
                 }
                 else
                 {
@@ -149,6 +153,10 @@ internal sealed class Pump : IAsyncDisposable
             else if (chunk.IsFull || !read)
             {
                 await _signal.WaitAsync(WaitFor(chunk, wait, armed), cancel);
+            }
+            else
+            {
+                await Task.Yield();
             }
         }
     }
@@ -207,6 +215,42 @@ internal sealed class Pump : IAsyncDisposable
         return losses;
     }
 
+    // The same lines once more, for the same bound: they were not too old when they were read first.
+    private void BeginAnew(ref Chunk? chunk)
+    {
+        if (chunk is not null)
+        {
+            if (chunk.Lines > 0)
+                _oldest = chunk.Oldest;
+            _output.Free(chunk);
+        }
+
+        chunk = null;
+        _reader.Seek(_lastTo, _journal.Tails);
+    }
+
+    private int OpenBehind => _journal.Open.Count - _inFlight.Count;
+
+    private bool MayOpen()
+    {
+        var open = _journal.Open.Count;
+        if (open <= OpenFew || (open < OpenMax && _journal.TailBytes <= TailBytesMax))
+        {
+            if (open < OpenMax / 2)
+                _isStanding = false;
+            return true;
+        }
+
+        if (!_isStanding)
+        {
+            var problems = string.Join("; ", _output.Status().Where(static r => !r.Healthy).Select(static r => $"{r.Name}: {r.Problem}"));
+            _report($"{Name}: chunk {_journal.Lowest} is not acknowledged, and {open - 1} behind it are as much as can be remembered; no more lines leave until it is{(problems.Length > 0 ? $" ({problems})" : "")}");
+        }
+
+        _isStanding = true;
+        return false;
+    }
+
     // After a restart: what was journaled and not acknowledged goes out again, same lines, same number, same place.
     private async Task RepeatAsync(CancellationToken cancel)
     {
@@ -224,6 +268,14 @@ internal sealed class Pump : IAsyncDisposable
                 continue;
             }
 
+            if (old.Acknowledged)
+            {
+                _lastTo = old.To;
+                continue;
+            }
+
+            if (_reader.Position < old.From)
+                _reader.Seek(old.From, _journal.TailsBefore(old.Number));
             Chunk? chunk;
             while ((chunk = _output.TryBegin(old.Note)) is null)
             {
@@ -234,10 +286,7 @@ internal sealed class Pump : IAsyncDisposable
             Refill(chunk, old.Number, old.From, old.To, old.Lines, old.Oldest, cancel);
 
             _lastTo = old.To;
-            if (old.Acknowledged)
-                _output.Free(chunk);
-            else
-                Start(chunk);
+            Start(chunk);
         }
 
         if (_reader.Position < _lastTo)
@@ -284,8 +333,10 @@ internal sealed class Pump : IAsyncDisposable
         if (chunk.Lines == 0)
             return Idle() ? TimeSpan.Zero : IdleTime;
         if (_settings.Batch is { } batch && chunk.Lines < batch.Lines)
-            return batch.Time - _time.GetElapsedTime(_firstLine);
+            return batch.Time - _time.GetElapsedTime(_firstLine!.Value);
         var since = _time.GetElapsedTime(_lastDelivery);
+        if (OpenBehind > OpenFew)
+            return IdleTime - since;
         return (_inFlight.Count > 0 ? GatherTimeInFlight : _lastLines >= StreamLines ? StreamTime : GatherTime) - since;
     }
 
@@ -293,11 +344,13 @@ internal sealed class Pump : IAsyncDisposable
     {
         var isEmpty = chunk.Lines == 0;
         // As long as no line is in it the bound may rise: what it has kept out so far is older still.
-        if (isEmpty && _settings.Expire is { } expire)
+        if (isEmpty && _oldest is { } oldest)
+            chunk.Oldest = oldest;
+        else if (isEmpty && _settings.Expire is { } expire)
             chunk.Oldest = Math.Max(chunk.Oldest, (_time.GetUtcNow() - expire - DateTimeOffset.UnixEpoch).Ticks * 100);
         var read = _reader.Fill(chunk, null);
         if (isEmpty && chunk.Lines > 0)
-            _firstLine = _time.GetTimestamp();
+            _firstLine ??= _time.GetTimestamp();
         return read;
     }
 
@@ -316,7 +369,7 @@ internal sealed class Pump : IAsyncDisposable
 
     // Records that complete no line move the cursor too, but only now and then, or the log could never be retired.
     private bool Idle() => _reader.Position > _lastTo
-        && (_reader.Position.Record > _lastTo.Record + IdleRecords || (_inFlight.Count == 0 && _time.GetElapsedTime(_lastDelivery) > IdleTime));
+        && ((OpenBehind <= OpenFew ? _reader.Position.Record > _lastTo.Record + IdleRecords : _time.GetElapsedTime(_lastDelivery) > IdleTime) || (_inFlight.Count == 0 && _time.GetElapsedTime(_lastDelivery) > IdleTime));
 
     private TimeSpan IdleWait() => _cursor < _journal.Base.Position.Record ? CursorTime
         : _inFlight.Count == 0 && _reader.Position == _lastTo ? TimeSpan.FromHours(1) : IdleTime;
@@ -342,6 +395,7 @@ internal sealed class Pump : IAsyncDisposable
         }
 
         _journalProblem = "";
+        (_firstLine, _oldest) = (null, null);
         _number++;
         Start(chunk);
         return true;

@@ -35,6 +35,7 @@ internal sealed class ForwardOutput : Output
     private IReadOnlyList<TargetServer>? _servers;
     private ForwardPart? _moving;
     private long _doubtful;
+    private string _shortage = "";
 
     public ForwardOutput(ForwardOutputSettings settings, ServerList list, ServerList named, Guid origin, string route, string tag, Dial dial, TimeProvider time, Random random, Action<string> report)
     {
@@ -107,7 +108,7 @@ internal sealed class ForwardOutput : Output
     {
         foreach (var receiver in _receivers)
         {
-            if ((_settings.FailoverAfter ?? (receiver.IsLeaving ? LeaveTime : null)) is not { } patience)
+            if ((_settings.FailoverAfter ?? (receiver.HasLeftFor(LeaveTime) ? LeaveTime : null)) is not { } patience)
                 continue;
             if (!receiver.IsStuckFor(patience) || receiver.Oldest is not { } part || FindOther(part) is not { } other || !receiver.TryDrop(part, patience))
                 continue;
@@ -143,7 +144,7 @@ internal sealed class ForwardOutput : Output
     }
 
     public override ServersStatus? Servers() =>
-        new(_settings.Deliver switch { DeliverMode.Hash => "hash", DeliverMode.Broadcast => "broadcast", DeliverMode.Failover => "failover", _ => "random" }, _named.Source, _named.Problem);
+        new(_settings.Deliver switch { DeliverMode.Hash => "hash", DeliverMode.Broadcast => "broadcast", DeliverMode.Failover => "failover", _ => "random" }, _named.Source, string.Join("; ", new[] { _named.Problem, Volatile.Read(ref _shortage) }.Where(static p => p.Length > 0)));
 
     public override async ValueTask DisposeAsync()
     {
@@ -255,22 +256,41 @@ internal sealed class ForwardOutput : Output
         }
     }
 
-    // Copies stay at different servers; the parts of a divided chunk need not.
+    // Copies stay at different servers; the parts of a divided chunk need not. As with new chunks, the next rank gets none while one of these is healthy.
     private Receiver? FindOther(ForwardPart part)
     {
-        foreach (var candidate in _members)
+        for (var first = 0; first < _members.Count;)
         {
-            if (candidate == part.Receiver || candidate.Standing != Standing.Ready)
-                continue;
-            var isTaken = false;
-            foreach (var other in part.Chunk.Parts)
-                isTaken |= !part.Chunk.IsDivided && other.Receiver == candidate;
-            if (!isTaken)
-                return candidate;
+            _ready.Clear();
+            var busy = 0;
+            var next = first;
+            for (; next < _members.Count && IsSameRank(first, next); next++)
+            {
+                var candidate = _members[next];
+                var isTaken = candidate == part.Receiver;
+                foreach (var other in part.Chunk.Parts)
+                    isTaken |= !part.Chunk.IsDivided && other.Receiver == candidate;
+                if (isTaken)
+                    continue;
+                var standing = candidate.Standing;
+                if (standing == Standing.Ready)
+                    _ready.Add(candidate);
+                else if (standing == Standing.Busy)
+                    busy++;
+            }
+
+            if (_ready.Count > 0)
+                return part.Chunk.IsDivided ? HighestFor(part) : Draw();
+            if (busy > 0)
+                return null;
+            first = next;
         }
 
         return null;
     }
+
+    // All that one server had goes to one other; which one differs from server to server.
+    private Receiver HighestFor(ForwardPart part) => _ready.MaxBy(r => ServerHash.Draw(r.NameHash, r.Server.Weight, part.Home.NameHash))!;
 
     private void NoteListChanged() => Changed();
 
@@ -296,6 +316,11 @@ internal sealed class ForwardOutput : Output
         var sorted = _members.OrderBy(static r => r.Server.IsStandby).ToArray();
         _members.Clear();
         _members.AddRange(sorted);
+
+        var shortage = _members.Count > 0 && _members.Count < _settings.Copies ? $"{_settings.Copies} copies are asked for, and the list has {_members.Count} servers; lines wait for more" : "";
+        if (shortage.Length > 0 && !string.Equals(shortage, _shortage, StringComparison.Ordinal))
+            _report($"route {Encoding.UTF8.GetString(Route)}: {shortage}");
+        Volatile.Write(ref _shortage, shortage);
     }
 
     private Receiver Add(TargetServer server)

@@ -51,6 +51,10 @@ internal sealed class Receiver : IAsyncDisposable
     private readonly List<ForwardPart> _inFlight = []; // in the order of their numbers, but for what was taken over from others
     private readonly WakeSignal _signal;
     private readonly Task _run;
+    private ForwardPart? _sending; // its message is being read by the connection
+    private bool _isSendingDone; // and it is acknowledged meanwhile: an answer to an earlier try
+    private long _leftAt;
+    private bool _isLeaving;
     private int _unsent; // index in _inFlight of the first chunk not sent over the present connection
     private long _inFlightBytes;
     private ForwardConnection? _connection;
@@ -89,7 +93,16 @@ internal sealed class Receiver : IAsyncDisposable
     public TargetServer Server { get; set; }
 
     /// <summary>It is not in the list any more, and keeps what is on its way.</summary>
-    public bool IsLeaving { get; set; }
+    public bool IsLeaving
+    {
+        get => _isLeaving;
+        set
+        {
+            if (value && !_isLeaving)
+                _leftAt = _time.GetTimestamp();
+            _isLeaving = value;
+        }
+    }
 
     /// <summary>Whether an acknowledgement showed that the server understands the compact form, and blocks in it.</summary>
     public bool TakesCompact => Volatile.Read(ref _takes) >= Ack.TakesBlocks;
@@ -136,6 +149,9 @@ internal sealed class Receiver : IAsyncDisposable
         lock (_lock)
             return _inFlight.Count > 0 && _time.GetElapsedTime(_flow) >= time;
     }
+
+    /// <summary>True if it left the list so long ago.</summary>
+    public bool HasLeftFor(TimeSpan time) => _isLeaving && _time.GetElapsedTime(_leftAt) >= time;
 
     /// <summary>What waits longest for an acknowledgement; null if nothing does.</summary>
     public ForwardPart? Oldest
@@ -226,6 +242,10 @@ internal sealed class Receiver : IAsyncDisposable
                 if (Disconnect(e is OperationCanceledException ? $"no answer within {DialTime.TotalSeconds} s" : Innermost(e).Message))
                     pause = PauseMin;
             }
+            finally
+            {
+                EndSending();
+            }
 
             try
             {
@@ -288,7 +308,11 @@ internal sealed class Receiver : IAsyncDisposable
         while (!connection.Closed.IsCompleted)
         {
             while (TakeUnsent(out var message))
+            {
                 await SendAsync(connection, message, cancel);
+                EndSending();
+            }
+
             await _signal.WaitAsync(AcknowledgeTime, cancel);
             if (Stalled())
                 throw new IOException($"no acknowledgement for {AcknowledgeTime.TotalSeconds} s");
@@ -356,11 +380,26 @@ internal sealed class Receiver : IAsyncDisposable
                 return false;
             }
 
-            var part = _inFlight[_unsent++];
+            var part = _sending = _inFlight[_unsent++];
             part.MayHaveArrived = true;
             message = part.Message;
             return true;
         }
+    }
+
+    private void EndSending()
+    {
+        lock (_lock)
+        {
+            var part = _sending;
+            _sending = null;
+            if (!_isSendingDone)
+                return;
+            _isSendingDone = false;
+            part!.Acknowledge();
+        }
+
+        _changed();
     }
 
     private bool Stalled()
@@ -399,7 +438,11 @@ internal sealed class Receiver : IAsyncDisposable
             _proven = true;
             _isGivenUp = false;
             _problem = "";
-            part.Acknowledge();
+            // Who is done with it may fill its buffer anew.
+            if (part == _sending)
+                _isSendingDone = true;
+            else
+                part.Acknowledge();
         }
 
         _changed();

@@ -10,6 +10,7 @@ namespace Hikyaku.Transfer.Servers;
 internal sealed class ServerList
 {
     private const int FileBytesMax = 1 << 20;
+    private const int ReadBytes = 16 << 10;
     private static readonly TimeSpan LookTime = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan AskTimeMin = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AskTimeMax = TimeSpan.FromMinutes(5);
@@ -150,12 +151,18 @@ internal sealed class ServerList
     private byte[] Read(string path)
     {
         using var file = _disk.Open(path, Opening.Existing) ?? throw new IOException("there is no such file");
-        _disk.TryStat(path, out _, out var length);
-        if (length > FileBytesMax)
-            throw new IOException($"it has more than {FileBytesMax >> 20} MiB");
-        // One byte more, for it may grow.
-        var bytes = new byte[length + 1];
-        return bytes[..file.Read(bytes, 0)];
+        // Its length is asked of nobody: the name may stand for another file by now.
+        var bytes = new byte[ReadBytes];
+        for (var length = 0; ;)
+        {
+            var got = file.Read(bytes.AsSpan(length), length);
+            length += got;
+            if (length > FileBytesMax)
+                throw new IOException($"it has more than {FileBytesMax >> 20} MiB");
+            if (length < bytes.Length)
+                return bytes[..length];
+            Array.Resize(ref bytes, 2 * bytes.Length);
+        }
     }
 
     private void Blame(ref string problem, string where, string what)
@@ -168,19 +175,33 @@ internal sealed class ServerList
 
     private void Merge()
     {
+        Action[] told;
+        string news;
+        // The file and the records are looked at by two.
+        lock (_lock)
+        {
+            if (!TryMerge(out news))
+                return;
+            told = _told;
+        }
+
+        _report(news);
+        foreach (var changed in told)
+            changed();
+    }
+
+    private bool TryMerge(out string news)
+    {
+        news = "";
         var before = _current;
         TargetServer[] all = [.. _settings.Servers.Concat(_ofFile ?? []).Concat(_ofSrv ?? []).DistinctBy(static s => s.Address, StringComparer.Ordinal)];
         if (all.SequenceEqual(before))
-            return;
+            return false;
         var (came, left) = (Names(all.ExceptBy(before.Select(static s => s.Address), static s => s.Address, StringComparer.Ordinal)),
             Names(before.ExceptBy(all.Select(static s => s.Address), static s => s.Address, StringComparer.Ordinal)));
         Volatile.Write(ref _current, all);
-        _report($"route {_route}: {all.Length} servers" + (came.Length > 0 ? "; new: " + came : "") + (left.Length > 0 ? "; gone: " + left : ""));
-        Action[] told;
-        lock (_lock)
-            told = _told;
-        foreach (var changed in told)
-            changed();
+        news = $"route {_route}: {all.Length} servers" + (came.Length > 0 ? "; new: " + came : "") + (left.Length > 0 ? "; gone: " + left : "");
+        return true;
     }
 
     private static string Names(IEnumerable<TargetServer> servers) => string.Join(", ", servers.Select(static s => s.Address));

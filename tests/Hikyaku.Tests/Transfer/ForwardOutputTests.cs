@@ -118,8 +118,64 @@ public sealed class ForwardOutputTests
         Assert.True(chunk.IsFull);
     }
 
-    private ForwardOutput Output() => new(
-        new ForwardOutputSettings(["server"]) { Compress = Compression.Zstd }, ServerList.Of("server"), ServerList.Of("server"), Guid.NewGuid(), "route", "tag", DialAsync, TimeProvider.System, Random.Shared, _reports.Enqueue);
+    [Fact]
+    public async Task What_is_acknowledged_while_it_is_being_sent_is_done_when_it_is_sent()
+    {
+        await using var output = Output(Compression.None);
+        var peer = await Connected(0);
+        Chunk? chunk = null;
+        await Until(() => (chunk = output.TryBegin([])) is not null);
+        // More than a connection holds.
+        for (var i = 0; i < 8; i++)
+            chunk!.Add(new LineBlock(Source, 1, new byte[LineAssembler.LineBytesMax]));
+        chunk!.Number = 1;
+        output.Deliver(chunk, 1);
+        Assert.Equal(1, await peer.Near.ReadAsync(new byte[1]).AsTask().WaitAsync(Patience));
+        // As an earlier try may be: under the same number, over the same connection.
+        var (id, text, ack) = (new byte[ChunkId.LengthMax], new ByteBuffer(), new ByteBuffer());
+        MessagePackWriter.WriteText(text, id.AsSpan(0, ChunkId.Write(id, output.Origin, 1, -1)));
+        Ack.Write(ack, text.Written, Ack.TakesBlocks);
+        await peer.Near.WriteAsync(ack.WrittenMemory);
+        await Until(() => output.Status()[0].Lines == 8);
+        Assert.False(chunk.Done);
+
+        var drained = Task.Run(async () =>
+        {
+            var bytes = new byte[1 << 20];
+            while (await peer.Near.ReadAsync(bytes) > 0)
+            {
+            }
+        });
+        await Until(() => chunk.Done);
+        Assert.False(drained.IsCompleted);
+        peer.Dispose();
+        await Assert.ThrowsAnyAsync<Exception>(() => drained);
+    }
+
+    [Fact]
+    public async Task What_is_acknowledged_while_it_is_being_sent_is_done_when_the_connection_breaks()
+    {
+        await using var output = Output(Compression.None);
+        var peer = await Connected(0);
+        Chunk? chunk = null;
+        await Until(() => (chunk = output.TryBegin([])) is not null);
+        for (var i = 0; i < 8; i++)
+            chunk!.Add(new LineBlock(Source, 1, new byte[LineAssembler.LineBytesMax]));
+        chunk!.Number = 1;
+        output.Deliver(chunk, 1);
+        Assert.Equal(1, await peer.Near.ReadAsync(new byte[1]).AsTask().WaitAsync(Patience));
+        var (id, text, ack) = (new byte[ChunkId.LengthMax], new ByteBuffer(), new ByteBuffer());
+        MessagePackWriter.WriteText(text, id.AsSpan(0, ChunkId.Write(id, output.Origin, 1, -1)));
+        Ack.Write(ack, text.Written, Ack.TakesBlocks);
+        await peer.Near.WriteAsync(ack.WrittenMemory);
+        await Until(() => output.Status()[0].Lines == 8);
+        peer.Dispose();
+
+        await Until(() => chunk.Done);
+    }
+
+    private ForwardOutput Output(Compression compression = Compression.Zstd) => new(
+        new ForwardOutputSettings(["server"]) { Compress = compression }, ServerList.Of("server"), ServerList.Of("server"), Guid.NewGuid(), "route", "tag", DialAsync, TimeProvider.System, Random.Shared, _reports.Enqueue);
 
     private async ValueTask<Stream> DialAsync(string server, CancellationToken cancel)
     {

@@ -77,6 +77,30 @@ public sealed class JournalTests : IDisposable
     }
 
     [Fact]
+    public void Unfinished_lines_that_stay_what_they_were_are_kept_once()
+    {
+        var long1 = new byte[100_000];
+        var journal = Load();
+        for (ulong i = 1; i <= 50; i++)
+            journal.Append(new Written(i, i, i + 1) { Unfinished = long1 }, []);
+        journal.Acknowledge(3);
+        journal.Append(new Written(51, 51, 52), []);
+        Assert.Equal(100_004, journal.TailBytes);
+        var bytes = File.ReadAllBytes(PathOf);
+        Assert.InRange(bytes.Length - bytes.Reverse().TakeWhile(static b => b == 0).Count(), 100_000, 200_000);
+
+        // As it was appended, and as it was written anew.
+        for (var life = 0; life < 2; life++)
+        {
+            var again = Load();
+            Assert.Equal(100_004, again.TailBytes);
+            Assert.All(again.Open.Take(50), c => Assert.Equal(100_000, c.Tails.Length));
+            Assert.Equal("tail"u8.ToArray(), again.Tails);
+            again.Append(new Written(52 + (ulong)life, 52 + (ulong)life, 53 + (ulong)life), []);
+        }
+    }
+
+    [Fact]
     public void A_lost_journal_begins_another_series_of_numbers()
     {
         var journal = Load();
@@ -247,6 +271,15 @@ public sealed class JournalTests : IDisposable
             var source = new LineSource([], [], 0, 0);
             for (var i = 0; i < 3; i++)
                 Add(new LineBlock(source, 0, "x"u8));
+        }
+
+        public byte[] Unfinished
+        {
+            init
+            {
+                Tails.Clear();
+                Tails.Append(value);
+            }
         }
 
         public override bool IsFull => false;

@@ -127,6 +127,87 @@ public sealed class LineReaderTests : IDisposable
         Assert.Equal(7, Assert.Single(reader.Sources()).Lines);
     }
 
+    [Theory]
+    [InlineData("other", 0)]
+    [InlineData("*", long.MaxValue)]
+    public void A_backlog_of_which_nothing_is_let_through_is_read_in_portions(string match, long oldest)
+    {
+        using var log = new WrittenLog(WrittenLog.MakeBell(), Path.Combine(_root, "log"), new LogOptions { SegmentBytes = 4 << 20, CursorDirectory = _root, Cursors = ["route"] });
+        var line = new string('x', 99_999) + "\n";
+        for (var i = 0; i < 100; i++)
+            log.Write("a", 1, line);
+        using var reader = new LineReader(log.Storage, "agent", new PathMatch([match]), null, _ => { });
+        reader.Seek(LogPosition.Start, []);
+        var chunk = new SmallChunk { Oldest = oldest };
+        Assert.True(reader.Fill(chunk, null));
+
+        Assert.InRange(reader.Position.Record, 10UL, log.Log.NextSequence - 10);
+        while (reader.Fill(chunk, null))
+        {
+        }
+
+        Assert.Equal((log.Log.NextSequence, 0L), (reader.Position.Record, chunk.Lines));
+    }
+
+    [Fact]
+    public void An_unfinished_line_keeps_its_writer_over_a_restart()
+    {
+        using var log = new WrittenLog(WrittenLog.MakeBell(), Path.Combine(_root, "log"), new LogOptions { SegmentBytes = 256 << 10, CursorDirectory = _root, Cursors = ["route"] });
+        log.Write("a", 1, "half", pid: 4321);
+        var tails = new ByteBuffer();
+        LogPosition at;
+        using (var first = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { }))
+        {
+            first.Seek(LogPosition.Start, []);
+            first.Fill(new SmallChunk(), null);
+            first.SaveTails(tails);
+            at = first.Position;
+        }
+
+        // Through a second life, in which nothing was written to it.
+        using (var second = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { }))
+        {
+            second.Seek(at, tails.Written.ToArray());
+            tails.Clear();
+            second.SaveTails(tails);
+        }
+
+        log.Close("a", 1);
+        using var third = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
+        third.Seek(at, tails.Written);
+        var chunk = new SmallChunk();
+        third.Fill(chunk, null);
+
+        Assert.Equal(("half", 4321U, 1000U), (chunk.Text, chunk.Source!.Pid, chunk.Source.Uid));
+    }
+
+    [Fact]
+    public void Unfinished_lines_that_a_version_before_noted_are_read()
+    {
+        using var log = new WrittenLog(WrittenLog.MakeBell(), Path.Combine(_root, "log"), new LogOptions { SegmentBytes = 256 << 10, CursorDirectory = _root, Cursors = ["route"] });
+        log.Write("a", 1, "half");
+        log.Write("b", 2, "halb");
+        var at = new LogPosition(log.Log.NextSequence, 0);
+        log.Close("a", 1);
+        log.Close("b", 2);
+        var tails = new ByteBuffer();
+        foreach (var (handle, path, text) in new[] { (1UL, "a", "half"), (2UL, "b", "halb") })
+        {
+            MessagePackWriter.WriteArrayHeader(tails, 4);
+            MessagePackWriter.WriteUnsigned(tails, 1);
+            MessagePackWriter.WriteUnsigned(tails, handle);
+            MessagePackWriter.WriteBinary(tails, Encoding.UTF8.GetBytes(path));
+            MessagePackWriter.WriteBinary(tails, Encoding.UTF8.GetBytes(text));
+        }
+
+        using var reader = new LineReader(log.Storage, "agent", new PathMatch([]), null, _ => { });
+        reader.Seek(at, tails.Written);
+        var chunk = new SmallChunk();
+        reader.Fill(chunk, null);
+
+        Assert.Equal("half halb", chunk.Text);
+    }
+
     [Fact]
     public void A_received_block_may_be_divided_and_each_part_be_read_again()
     {
@@ -190,9 +271,12 @@ public sealed class LineReaderTests : IDisposable
 
         public int Blocks { get; private set; }
 
+        public LineSource? Source { get; private set; }
+
         protected override void Pack(in LineBlock lines)
         {
             Blocks++;
+            Source = lines.Source;
             Text = (Text + " " + Encoding.UTF8.GetString(lines.Text).Replace('\n', ' ').Replace("x", "").Replace("z", "")).Trim();
             Assert.Equal(lines.Count - 1, lines.Text.Count((byte)'\n'));
         }
