@@ -17,7 +17,8 @@ public sealed class CommandTests
 
         Eventually.Is(() => scene.RunHikyaku("status", "-c", street.AgentFile).Output.Contains("access.log: 1 line", StringComparison.Ordinal), "status shows the line", scene.Report);
         Eventually.Is(() => scene.RunHikyaku("status", "-c", street.CollectorFile).Output.Contains("1 line", StringComparison.Ordinal), "status shows the line", scene.Report);
-        Eventually.Is(() => scene.RunHikyaku("status", "-c", street.AgentFile).Output.Contains($"127.0.0.1:{street.Port}: healthy", StringComparison.Ordinal), "a healthy receiver", scene.Report);
+        Eventually.Is(() => scene.RunHikyaku("status", "-c", street.AgentFile).Output is var output && output.Contains($"127.0.0.1:{street.Port}: healthy", StringComparison.Ordinal)
+            && output.Contains("nothing queued", StringComparison.Ordinal), "a healthy receiver that has everything", scene.Report);
         var page = scene.RunHikyaku("status", "-c", street.AgentFile);
         Assert.Equal(0, page.ExitCode);
         Assert.Contains(street.MountPoint, page.Output, StringComparison.Ordinal);

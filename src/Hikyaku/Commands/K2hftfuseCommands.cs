@@ -13,12 +13,15 @@ internal static class K2hftfuseCommands
 {
     private const string Mount = "k2hftfuse", Collect = "k2hftfusesvr", Carry = "chmpx";
 
+    // Before the name of the command that a link means: under a link the name alone is this program's own.
+    private const string Prefix = "as-";
+
     /// <summary>The arguments with the name of the link in front of them, if the program was called by one.</summary>
     public static string[] ByLink(string[] args)
     {
         var called = Encoding.UTF8.GetString(File.ReadAllBytes("/proc/self/cmdline")).Split('\0')[0];
         var name = Path.GetFileName(called);
-        return name is Mount or Collect or Carry ? [name, .. args] : args;
+        return name is Mount or Collect or Carry ? [Prefix + name, .. args] : args;
     }
 
     public static IEnumerable<Command> Create() => [CreateMount(), CreateCollect(), CreateCarry()];
@@ -30,7 +33,7 @@ internal static class K2hftfuseCommands
         var foreground = new Option<bool>("-f") { Description = "Stay in the foreground." };
         var debug = new Option<bool>("-d", "--debug") { Description = "Accepted; what matters is always in the journal." };
         var single = new Option<bool>("-s") { Description = "Accepted." };
-        var command = new Command(Mount, "As K2HFTFUSE's program of this name: mounts a directory.") { directory, options, foreground, debug, single };
+        var command = new Command(Prefix + Mount, "As K2HFTFUSE's program of this name: mounts a directory.") { directory, options, foreground, debug, single };
         command.Hidden = true;
         command.SetAction(parsed => CommandLine.Guard(() =>
             MountCommand.Run(parsed.GetRequiredValue(directory), parsed.GetValue(options) ?? [], parsed.GetValue(foreground) || parsed.GetValue(debug))));
@@ -41,7 +44,7 @@ internal static class K2hftfuseCommands
     {
         var (file, json) = Configuration();
         var level = new Option<string>("-d", "-g", "-dg") { Description = "Accepted; what matters is always in the journal.", HelpName = "LEVEL" };
-        var command = new Command(Collect, "As K2HFTFUSE's program of this name: receives, writes and relays lines.") { file, json, level };
+        var command = new Command(Prefix + Collect, "As K2HFTFUSE's program of this name: receives, writes and relays lines.") { file, json, level };
         command.Hidden = true;
         command.SetAction(parsed => CommandLine.Guard(() => RunCommand.Run(
             Given(parsed.GetValue(file), parsed.GetValue(json), "K2HFTSVRCONFFILE", "K2HFTSVRJSONCONF", Collect))));
@@ -52,7 +55,7 @@ internal static class K2hftfuseCommands
     {
         var (file, json) = Configuration();
         Option<string>[] accepted = [.. new[] { "-ctlport", "-cuk", "-d", "-dfile" }.Select(n => new Option<string>(n) { Description = "Accepted." })];
-        var command = new Command(Carry, "As CHMPX's program of this name, which is not needed any more: waits until it is stopped.") { file, json };
+        var command = new Command(Prefix + Carry, "As CHMPX's program of this name, which is not needed any more: waits until it is stopped.") { file, json };
         command.Hidden = true;
         foreach (var option in accepted)
             command.Options.Add(option);
