@@ -77,7 +77,7 @@ public static unsafe class MountProcess
                 nextHandle = Math.Max(nextHandle, old.Header->NextHandle);
                 old.Header->Kept = Math.Min(old.Header->Kept, log.NextSequence);
                 using var underneath = new Underneath(options.DirectoryFd, new NodeTable(old));
-                using var account = options.CarriesUnmounted ? Account.OpenLast(options.StateDirectory, report) : null;
+                using var account = options.CarriesUnmounted ? Account.OpenLast(options.StateDirectory, Device(), report) : null;
                 using var keeper = new Keeper(storage, old, options.Keep, options.Counters, report, account);
                 using var tree = Tree(old, underneath, keeper, account, null, out _);
                 tree.Finish(storage, report);
@@ -87,6 +87,8 @@ public static unsafe class MountProcess
             old.Renew(options.Incarnation, nextHandle, log.NextSequence);
             return old;
         }
+
+        private ulong Device() => Underneath.StatTop(options.DirectoryFd, out var top) < 0 ? 0 : NodeTable.Device(top);
 
         public MountEnd Serve(MountState state, bool goesOn, FuseNegotiation negotiation, CancellationToken cancellation)
         {
@@ -98,10 +100,10 @@ public static unsafe class MountProcess
             var underneath = new Underneath(options.DirectoryFd, nodes);
             Account? before = null;
             var account = !options.CarriesUnmounted ? null
-                : !goesOn ? Account.Begin(options.StateDirectory, report, out before)
-                : Account.OpenLast(options.StateDirectory, report) ?? Account.Begin(options.StateDirectory, report, out before);
+                : !goesOn ? Account.Begin(options.StateDirectory, NodeTable.Device(top), report, out before)
+                : Account.OpenLast(options.StateDirectory, NodeTable.Device(top), report) ?? Account.Begin(options.StateDirectory, NodeTable.Device(top), report, out before);
             if (goesOn && account is { IsComplete: false })
-                before ??= Account.OpenBefore(options.StateDirectory, report);
+                before ??= Account.OpenBefore(options.StateDirectory, NodeTable.Device(top), report);
             var keeper = new Keeper(storage, state, options.Keep, options.Counters, report, account);
             var tree = Tree(state, underneath, keeper, account, before, out var committer);
             if (goesOn)

@@ -29,11 +29,12 @@ internal sealed unsafe class Account : IDisposable
     private readonly Lock _gate = new();
     private readonly Dictionary<(ulong Device, ulong Inode), nint> _files = [];
 
+    private readonly ulong _device;
     private bool _isDisposed;
 
-    private Account(int fd, byte* start, string path)
+    private Account(int fd, byte* start, string path, ulong device)
     {
-        (_fd, _path) = (fd, path);
+        (_fd, _path, _device) = (fd, path, device);
         _start = start;
     }
 
@@ -63,26 +64,31 @@ internal sealed unsafe class Account : IDisposable
     public bool IsOfDeadMachine => Header->IsClean == 0 && Header->Boot != Boot();
 
     /// <summary>The account of the last mount, and whether it had come to look at every file; null if there is none that can be used.</summary>
-    public static Account? OpenLast(string directory, Action<string> report) =>
-        TryOpen(Path.Combine(directory, UnfinishedName), report) ?? TryOpen(Path.Combine(directory, CompleteName), report);
+    /// <param name="directory">Where it lies.</param>
+    /// <param name="device">Of the directory underneath; see <see cref="DeviceOf(ulong)"/>.</param>
+    /// <param name="report">For sentences to people.</param>
+    public static Account? OpenLast(string directory, ulong device, Action<string> report) =>
+        TryOpen(Path.Combine(directory, UnfinishedName), device, report) ?? TryOpen(Path.Combine(directory, CompleteName), device, report);
 
     /// <summary>What was known before the mount of this unfinished account.</summary>
-    public static Account? OpenBefore(string directory, Action<string> report) => TryOpen(Path.Combine(directory, CompleteName), report);
+    /// <inheritdoc cref="OpenLast"/>
+    public static Account? OpenBefore(string directory, ulong device, Action<string> report) => TryOpen(Path.Combine(directory, CompleteName), device, report);
 
     /// <summary>A new, empty account for a new mount.</summary>
     /// <param name="directory">Where it lies.</param>
+    /// <param name="device">Of the directory underneath; see <see cref="DeviceOf(ulong)"/>.</param>
     /// <param name="report">For sentences to people.</param>
     /// <param name="before">What is known; null = nothing, and what is there now is not to be carried.</param>
     /// <exception cref="MountException">There is no room for it.</exception>
-    public static Account Begin(string directory, Action<string> report, out Account? before)
+    public static Account Begin(string directory, ulong device, Action<string> report, out Account? before)
     {
         var (complete, unfinished) = (Path.Combine(directory, CompleteName), Path.Combine(directory, UnfinishedName));
-        before = TryOpen(complete, report);
+        before = TryOpen(complete, device, report);
         // The last mount ended before it had looked at every file: what it did not look at is as it was before that.
-        if (TryOpen(unfinished, report) is { } last)
+        if (TryOpen(unfinished, device, report) is { } last)
         {
             var path = Path.Combine(directory, MergedName);
-            using (var merged = Create(path))
+            using (var merged = Create(path, device))
             {
                 merged.Header->IsFull = last.Header->IsFull;
                 (merged.Header->IsPartial, merged.Header->IsComplete) = (before is null || before.IsPartial || last.IsPartial ? 1u : 0, 1);
@@ -94,9 +100,9 @@ internal sealed unsafe class Account : IDisposable
             before?.Dispose();
             File.Move(path, complete, overwrite: true);
             File.Delete(unfinished);
-            before = TryOpen(complete, report);
+            before = TryOpen(complete, device, report);
         }
-        var account = Create(unfinished);
+        var account = Create(unfinished, device);
         account.Header->IsPartial = before is null ? 1u : 0;
         account.Header->Boot = Boot();
         return account;
@@ -125,11 +131,14 @@ internal sealed unsafe class Account : IDisposable
         _ = Libc.FDataSync(_fd);
     }
 
+    /// <summary>The number of a device may be another after a boot. That of the directory itself, on which nearly all files are, is 0 here.</summary>
+    private ulong DeviceOf(ulong device) => device == _device ? 0 : device;
+
     /// <summary>Null = it is not known.</summary>
     public AccountEntry* Find(ulong device, ulong inode, long birth)
     {
         lock (_gate)
-            return _files.TryGetValue((device, inode), out var at) && ((AccountEntry*)at)->Birth == birth ? (AccountEntry*)at : null;
+            return _files.TryGetValue((DeviceOf(device), inode), out var at) && ((AccountEntry*)at)->Birth == birth ? (AccountEntry*)at : null;
     }
 
     /// <inheritdoc cref="Find(ulong, ulong, long)"/>
@@ -147,7 +156,7 @@ internal sealed unsafe class Account : IDisposable
                 return known;
             var value = new AccountEntry
             {
-                Device = NodeTable.Device(file), Inode = file.Inode, Birth = file.Birth.UnixNanoseconds, Length = length, Next = AccountEntry.None,
+                Device = DeviceOf(NodeTable.Device(file)), Inode = file.Inode, Birth = file.Birth.UnixNanoseconds, Length = length, Next = AccountEntry.None,
             };
             // The file that had this inode number is gone.
             return _files.TryGetValue((value.Device, value.Inode), out var at) && TryReplace((AccountEntry*)at, value, path) ? (AccountEntry*)at : Add(value, path);
@@ -252,14 +261,14 @@ internal sealed unsafe class Account : IDisposable
 
     private static long First => HeaderBytes;
 
-    private static Account? TryOpen(string path, Action<string> report)
+    private static Account? TryOpen(string path, ulong device, Action<string> report)
     {
         var fd = Libc.Open(path, Libc.O_RDWR | Libc.O_CLOEXEC, 0);
         if (fd < 0)
             return Libc.Error == Errno.ENOENT ? null : throw Failure("open", path, Libc.Error);
         if (Libc.LSeek(fd, 0, Libc.SEEK_END) == MapBytes)
         {
-            var account = Map(fd, path);
+            var account = Map(fd, path, device);
             var head = account.Header;
             if (head->Magic == Magic && head->Version == KnownVersion && head->End is >= HeaderBytes and <= MapBytes)
             {
@@ -277,7 +286,7 @@ internal sealed unsafe class Account : IDisposable
         return null;
     }
 
-    private static Account Create(string path)
+    private static Account Create(string path, ulong device)
     {
         File.Delete(path);
         var fd = Libc.Open(path, Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL | Libc.O_CLOEXEC, 0x180 /* 0600 */);
@@ -290,17 +299,17 @@ internal sealed unsafe class Account : IDisposable
             File.Delete(path);
             throw Failure("allocate", path, error);
         }
-        var account = Map(fd, path);
+        var account = Map(fd, path, device);
         *account.Header = new Head { Version = KnownVersion, End = HeaderBytes, Allocated = StepBytes };
         Volatile.Write(ref account.Header->Magic, Magic);
         return account;
     }
 
-    private static Account Map(int fd, string path)
+    private static Account Map(int fd, string path, ulong device)
     {
         var start = Libc.MMap(0, (nuint)MapBytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED, fd, 0);
         if (start != -1)
-            return new Account(fd, (byte*)start, path);
+            return new Account(fd, (byte*)start, path, device);
         var error = Libc.Error;
         _ = Libc.Close(fd);
         throw Failure("map", path, error);

@@ -32,8 +32,9 @@ internal static class PathTemplate
     private static string CleanComponent(string component)
     {
         var text = component.Replace('\0', '_').Replace('{', '_');
-        if (text is "." or "..")
-            return text.Replace('.', '_');
+        // The names of our own that stand beside files are not for whoever writes or sends.
+        if (text is "." or ".." || text.StartsWith(SlicePattern.HiddenPrefix, StringComparison.Ordinal))
+            text = text.Replace('.', '_');
         return Encoding.UTF8.GetByteCount(text) <= ComponentBytesMax ? text : text[..(ComponentBytesMax / 4)];
     }
 }

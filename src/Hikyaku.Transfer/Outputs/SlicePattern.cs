@@ -16,6 +16,12 @@ public sealed class SlicePattern
     /// <summary>How names of files begin that nobody but us is to look at.</summary>
     public const string HiddenPrefix = ".hikyaku-";
 
+    /// <summary>Before the name of a slice: what is to take its place, compressed.</summary>
+    public const string WorkPrefix = HiddenPrefix + "work-";
+
+    /// <summary>Before the name of a slice: its second name, while the compressed one takes its place.</summary>
+    public const string SecondPrefix = HiddenPrefix + "second-";
+
     /// <summary>How the name of a compressed slice ends.</summary>
     public const string CompressedSuffix = ".gz";
 
@@ -129,12 +135,11 @@ public sealed class SlicePattern
             }
             else if (isLast && entry.Name.StartsWith(HiddenPrefix, StringComparison.Ordinal))
             {
-                var plain = entry.Name[HiddenPrefix.Length..];
-                foreach (var candidate in (ReadOnlySpan<string>)[plain, Plain(plain)])
-                {
-                    if (Match(at, below + candidate, values) is { } found && Span(found) is not null)
-                        hidden(Path.Join(folder.FullName, candidate));
-                }
+                // Which file it belongs to its beginning says alone: files may be called by any other name.
+                var plain = entry.Name.StartsWith(WorkPrefix, StringComparison.Ordinal) ? entry.Name[WorkPrefix.Length..]
+                    : entry.Name.StartsWith(SecondPrefix, StringComparison.Ordinal) ? entry.Name[SecondPrefix.Length..] : "";
+                if (plain is not "" && Match(at, below + plain, values) is { } found && Span(found) is not null)
+                    hidden(Path.Join(folder.FullName, plain));
             }
             else if (isLast && ToSlice((FileInfo)entry, at, name, values) is { } slice)
             {

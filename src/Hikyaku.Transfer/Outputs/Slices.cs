@@ -151,11 +151,10 @@ internal sealed class Slices : IDisposable
     private bool Compress(Slice slice)
     {
         var (folder, name) = (Path.GetDirectoryName(slice.Path)!, Path.GetFileName(slice.Path));
-        var work = Path.Join(folder, SlicePattern.HiddenPrefix + name + SlicePattern.CompressedSuffix);
-        var second = Path.Join(folder, SlicePattern.HiddenPrefix + name);
+        var work = Path.Join(folder, SlicePattern.WorkPrefix + name);
+        var second = Path.Join(folder, SlicePattern.SecondPrefix + name);
         var target = slice.Path + SlicePattern.CompressedSuffix;
-        Recover(slice.Path);
-        if (!MakeCompressed(slice, target, work))
+        if (!Recover(slice.Path) || !MakeCompressed(slice, target, work))
             return false;
         _disk.SyncDirectory(folder);
         if (Libc.Link(slice.Path, second) != 0)
@@ -172,17 +171,24 @@ internal sealed class Slices : IDisposable
         });
         if (isDone)
             _disk.SyncDirectory(folder);
-        // In this order: the second name alone would mean that it is compressed.
-        File.Delete(second);
-        File.Delete(work);
+        RemoveNames(folder, second, work);
         return isDone;
     }
 
-    private void Recover(string plain)
+    // In this order, on the disk too: the second name alone would mean that it is compressed.
+    private void RemoveNames(string folder, string second, string work)
+    {
+        File.Delete(second);
+        _disk.SyncDirectory(folder);
+        File.Delete(work);
+    }
+
+    // False: what was left of an earlier life is still there.
+    private bool Recover(string plain)
     {
         var folder = Path.GetDirectoryName(plain)!;
-        var second = Path.Join(folder, SlicePattern.HiddenPrefix + Path.GetFileName(plain));
-        var work = second + SlicePattern.CompressedSuffix;
+        var second = Path.Join(folder, SlicePattern.SecondPrefix + Path.GetFileName(plain));
+        var work = Path.Join(folder, SlicePattern.WorkPrefix + Path.GetFileName(plain));
         if (_disk.TryStat(second, out var inode, out _) && !_disk.TryStat(work, out _, out _))
         {
             var isDone = TakeTurn(() =>
@@ -192,12 +198,12 @@ internal sealed class Slices : IDisposable
                 return true;
             });
             if (!isDone)
-                return;
+                return false;
             _disk.SyncDirectory(folder);
         }
 
-        File.Delete(second);
-        File.Delete(work);
+        RemoveNames(folder, second, work);
+        return true;
     }
 
     private bool MakeCompressed(Slice slice, string target, string work)

@@ -47,7 +47,7 @@ public sealed partial class FinishedSliceTests
     {
         await using var street = new OutputStreet();
         var folder = Directory.CreateDirectory(Path.Join(street.Root, "out", Old)).FullName;
-        string plain = Path.Join(folder, "x"), second = Path.Join(folder, ".hikyaku-x"), work = second + ".gz";
+        string plain = Path.Join(folder, "x"), second = Path.Join(folder, ".hikyaku-second-x"), work = Path.Join(folder, ".hikyaku-work-x");
         File.WriteAllText(plain, "one\n");
         var zipped = Zipped("one\n");
         if (hasTarget)
