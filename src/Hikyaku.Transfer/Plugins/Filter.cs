@@ -152,8 +152,14 @@ internal sealed class Filter : IDisposable
             }
 
             var answers = request?.Lengths.Count ?? 0;
-            if (Hear(process, request, out var hears) is { } fault && !_isStopping)
-                return EndsNow(process) ? null : fault;
+            if (Hear(process, request, out var hears) is { } fault)
+            {
+                if (!_isStopping)
+                    return EndsNow(process) ? null : fault;
+                // What it still says is nobody's any more, and must not keep it from being ended.
+                (_heardLength, hears) = (0, false);
+            }
+
             if (request is not null && request.Lengths.Count > answers)
                 progress = Environment.TickCount64;
             if (request is not null && request.Lengths.Count == request.Count)
