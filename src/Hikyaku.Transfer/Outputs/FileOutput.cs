@@ -35,6 +35,7 @@ internal sealed class FileOutput : Output
     private readonly HashSet<ulong>? _unended;
     private string _slice = ""; // of what _bySource holds
     private bool _busy;
+    private bool _isDelivering;
     private bool _ended;
     private Task _retry = Task.CompletedTask;
     private string _problem = "";
@@ -81,6 +82,8 @@ internal sealed class FileOutput : Output
 
     public override void Deliver(Chunk chunk, ulong lowest)
     {
+        // Begun it is already when nothing is in it yet.
+        _isDelivering = true;
         if (!TryWrite())
         {
             _retry = RetryAsync(_stop.Token);
@@ -100,7 +103,7 @@ internal sealed class FileOutput : Output
     {
         _lines += chunk.Lines;
         _bytes += chunk.Bytes;
-        _busy = false;
+        _busy = _isDelivering = false;
         _gate.Exit(this);
         if (_ended)
             _gate.EndRepeating(_pump);
@@ -109,7 +112,7 @@ internal sealed class FileOutput : Output
     }
 
     public override IReadOnlyList<ReceiverStatus> Status() =>
-        [new ReceiverStatus(_settings.Path, _problem.Length == 0, _problem, _lines, _bytes, _busy ? 1 : 0, _repeats) { Compressed = Slices?.Compressed ?? 0, Removed = Slices?.Removed ?? 0 }];
+        [new ReceiverStatus(_settings.Path, _problem.Length == 0, _problem, _lines, _bytes, _isDelivering ? 1 : 0, _repeats) { Compressed = Slices?.Compressed ?? 0, Removed = Slices?.Removed ?? 0 }];
 
     public override async ValueTask DisposeAsync()
     {
