@@ -88,6 +88,23 @@ public static unsafe class MountProcess
             return old;
         }
 
+        // Without room for a new one the last goes on: a full disk is no reason not to carry what waits.
+        private Account? BeginAccount(ulong device, out Account? before)
+        {
+            try
+            {
+                return Account.Begin(options.StateDirectory, device, report, out before);
+            }
+            catch (MountException e)
+            {
+                report($"{e.Message}; what was written while nothing was mounted is carried at a later mount");
+                before = null;
+                var last = Account.OpenLast(options.StateDirectory, device, report);
+                last?.GoOn();
+                return last;
+            }
+        }
+
         private ulong Device() => Underneath.StatTop(options.DirectoryFd, out var top) < 0 ? 0 : NodeTable.Device(top);
 
         public MountEnd Serve(MountState state, bool goesOn, FuseNegotiation negotiation, CancellationToken cancellation)
@@ -100,7 +117,7 @@ public static unsafe class MountProcess
             var underneath = new Underneath(options.DirectoryFd, nodes);
             Account? before = null;
             var account = !options.CarriesUnmounted ? null
-                : !goesOn ? Account.Begin(options.StateDirectory, NodeTable.Device(top), report, out before)
+                : !goesOn ? BeginAccount(NodeTable.Device(top), out before)
                 : Account.OpenLast(options.StateDirectory, NodeTable.Device(top), report) ?? Account.Begin(options.StateDirectory, NodeTable.Device(top), report, out before);
             if (goesOn && account is { IsComplete: false })
                 before ??= Account.OpenBefore(options.StateDirectory, NodeTable.Device(top), report);

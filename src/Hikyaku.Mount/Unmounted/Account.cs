@@ -124,6 +124,9 @@ internal sealed unsafe class Account : IDisposable
         File.Move(_path, Path.Combine(Path.GetDirectoryName(_path)!, CompleteName), overwrite: true);
     }
 
+    /// <summary>It is the account of one more mount.</summary>
+    public void GoOn() => (Header->Boot, Header->IsClean) = (Boot(), 0);
+
     /// <summary>The mount has ended, and everything is underneath.</summary>
     public void End()
     {
